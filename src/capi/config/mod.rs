@@ -1,0 +1,260 @@
+//! `diffquant_config`: a training configuration behind a handle.
+
+mod fields;
+
+pub use fields::*;
+
+use super::pointer;
+use super::status::{diffquant_status, report};
+use crate::config::{MAX_JSON_LENGTH, QatConfig};
+use crate::error::Error;
+use std::ffi::c_char;
+
+/// A configuration of quantization-aware training: what a quantizer is made from, and what a trainer keeps with it.
+pub struct diffquant_config(pub(super) QatConfig);
+
+/// A ready-made configuration.
+pub type diffquant_preset = u32;
+
+/// 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
+pub const DIFFQUANT_PRESET_PIQ3: diffquant_preset = 0;
+/// 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set.
+pub const DIFFQUANT_PRESET_PIQ2: diffquant_preset = 1;
+
+/// Makes a configuration with every field at its default: 4 bits, uniform, STANDARD, per channel, symmetric.
+///
+/// @param out receives the handle; free it with diffquant_config_free
+/// @return DIFFQUANT_STATUS_OK; NULL_POINTER; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_new(out: *mut *mut diffquant_config) -> diffquant_status {
+    // SAFETY: `out` keeps the header's conventions.
+    report(|| unsafe { pointer::write_handle(out, || Ok(diffquant_config(QatConfig::default()))) })
+}
+
+/// Makes a ready-made configuration.
+///
+/// @param preset a DIFFQUANT_PRESET constant
+/// @param out receives the handle; free it with diffquant_config_free
+/// @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; NULL_POINTER; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_new_preset(
+    preset: diffquant_preset,
+    out: *mut *mut diffquant_config,
+) -> diffquant_status {
+    let make = || match preset {
+        DIFFQUANT_PRESET_PIQ3 => Ok(diffquant_config(QatConfig::piq3())),
+        DIFFQUANT_PRESET_PIQ2 => Ok(diffquant_config(QatConfig::piq2())),
+        value => Err(Error::UnknownConstant { argument: "preset", value }),
+    };
+    // SAFETY: `out` keeps the header's conventions.
+    report(|| unsafe { pointer::write_handle(out, make) })
+}
+
+/// Reads a configuration from JSON, the form that diffquant_config_to_json writes.
+///
+/// Unknown fields are ignored; absent ones are refused, except pi_k and grad_clip. The values are not judged: a quantizer
+/// is made only from a configuration that diffquant_config_validate accepts.
+///
+/// @param json UTF-8 text; a NUL at the end is not needed
+/// @param len its length in bytes, at most 1 MiB
+/// @param out receives the handle; free it with diffquant_config_free
+/// @return DIFFQUANT_STATUS_OK; INVALID_JSON; INVALID_UTF8; NULL_POINTER; SIZE_OVERFLOW; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_from_json(
+    json: *const c_char,
+    len: usize,
+    out: *mut *mut diffquant_config,
+) -> diffquant_status {
+    let make = || {
+        if json.is_null() {
+            return Err(Error::NullPointer { argument: "json" });
+        }
+        pointer::Span::of("json", json, len)?;
+        if len > MAX_JSON_LENGTH {
+            return Err(QatConfig::too_long(len));
+        }
+        // SAFETY: not NULL, and `len` bytes by the header's conventions.
+        let bytes = unsafe { std::slice::from_raw_parts(json.cast::<u8>(), len) };
+        let text =
+            std::str::from_utf8(bytes).map_err(|error| Error::InvalidUtf8 { valid_up_to: error.valid_up_to() })?;
+        Ok(diffquant_config(QatConfig::from_json(text)?))
+    };
+    // SAFETY: `out` keeps the header's conventions.
+    report(|| unsafe { pointer::write_handle(out, make) })
+}
+
+/// Writes a configuration as JSON, indented by two spaces, with a NUL at the end.
+///
+/// To learn the length, call with cap = 0.
+///
+/// @param config the configuration to write
+/// @param buf receives the text; may be NULL when cap is 0
+/// @param cap the size of buf in bytes
+/// @param len receives the length of the text without the NUL, also when buf is too small
+/// @return DIFFQUANT_STATUS_OK; BUFFER_TOO_SMALL unless cap > *len; INVALID_CONFIG for a number that JSON cannot express;
+///         NULL_POINTER; OVERLAP of buf and len; SIZE_OVERFLOW
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_to_json(
+    config: *const diffquant_config,
+    buf: *mut c_char,
+    cap: usize,
+    len: *mut usize,
+) -> diffquant_status {
+    report(|| {
+        // SAFETY: the handle keeps the header's conventions.
+        let config = unsafe { pointer::handle("config", config) }?;
+        let length_span = pointer::Span::of("len", len, 1)?;
+        pointer::Span::of("buf", buf, cap)?.apart_from(length_span)?;
+        let json = config.0.to_json()?;
+        // SAFETY: `len` was checked above.
+        unsafe { pointer::write("len", len, json.len())? };
+        if cap <= json.len() {
+            return Err(Error::BufferTooSmall { capacity: cap, needed: json.len() + 1 });
+        }
+        // SAFETY: `buf` takes `cap` bytes by the header's conventions, and the text and its NUL are no more than that.
+        unsafe {
+            std::ptr::copy_nonoverlapping(json.as_ptr(), buf.cast::<u8>(), json.len());
+            buf.add(json.len()).write(0);
+        }
+        Ok(())
+    })
+}
+
+/// Says whether a configuration makes sense; if not, the message names the first field that does not, in this order:
+/// bits, pi_k, learning_rate, epochs, clip_val or lambda, kd_temperature, loss_weights, block_size.
+///
+/// @param config the configuration to judge
+/// @return DIFFQUANT_STATUS_OK; INVALID_CONFIG; NULL_POINTER
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_validate(config: *const diffquant_config) -> diffquant_status {
+    // SAFETY: the handle keeps the header's conventions.
+    report(|| unsafe { pointer::handle("config", config) }?.0.validate())
+}
+
+/// The number of codes, 2^bits.
+///
+/// @param config the configuration to read
+/// @param out receives the number
+/// @return DIFFQUANT_STATUS_OK; NULL_POINTER
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_num_levels(
+    config: *const diffquant_config,
+    out: *mut u32,
+) -> diffquant_status {
+    // SAFETY: both pointers keep the header's conventions.
+    unsafe { read(config, out, QatConfig::num_levels) }
+}
+
+/// The smallest and the largest code, -2^(bits-1) and 2^(bits-1) - 1.
+///
+/// @param config the configuration to read
+/// @param min receives the smallest
+/// @param max receives the largest
+/// @return DIFFQUANT_STATUS_OK; NULL_POINTER; OVERLAP of min and max
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_code_range(
+    config: *const diffquant_config,
+    min: *mut i32,
+    max: *mut i32,
+) -> diffquant_status {
+    report(|| {
+        // SAFETY: the pointers keep the header's conventions.
+        unsafe {
+            let (smallest, largest) = pointer::handle("config", config)?.0.code_range();
+            pointer::write_pair(("min", min, smallest), ("max", max, largest))
+        }
+    })
+}
+
+/// The step alpha * PI / k that a pi configuration gives to an alpha.
+///
+/// @param config the configuration to read
+/// @param alpha the scale
+/// @param out receives the step
+/// @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for a uniform configuration; NULL_POINTER
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_pi_step(
+    config: *const diffquant_config,
+    alpha: f32,
+    out: *mut f32,
+) -> diffquant_status {
+    report(|| {
+        // SAFETY: both pointers keep the header's conventions.
+        unsafe {
+            let step = pointer::handle("config", config)?.0.pi_step(alpha);
+            let step = step.ok_or(Error::NotApplicable { property: "divisor k", kind: "uniform" })?;
+            pointer::write("out", out, step)
+        }
+    })
+}
+
+/// A planning figure for storage, in bits per weight: bits, plus an allowance for scales of nothing per tensor, 1/8 per
+/// channel, 1/4 per token and 16 / block_size per block.
+///
+/// @param config the configuration to read
+/// @param out receives the figure
+/// @return DIFFQUANT_STATUS_OK; NULL_POINTER
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_bits_per_weight(
+    config: *const diffquant_config,
+    out: *mut f32,
+) -> diffquant_status {
+    // SAFETY: both pointers keep the header's conventions.
+    unsafe { read(config, out, QatConfig::bits_per_weight) }
+}
+
+/// The number of quantization parameters, a scale and a zero point per group, of a tensor.
+///
+/// @param config the configuration to read
+/// @param elements weights in the tensor
+/// @param channels channels of the tensor; it has elements / channels tokens
+/// @param out receives the number
+/// @return DIFFQUANT_STATUS_OK; NULL_POINTER
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_parameter_count(
+    config: *const diffquant_config,
+    elements: usize,
+    channels: usize,
+    out: *mut usize,
+) -> diffquant_status {
+    // SAFETY: both pointers keep the header's conventions.
+    unsafe { read(config, out, |config| config.params_per_elements(elements, channels)) }
+}
+
+/// Frees a configuration. Quantizers made from it stay as they are.
+///
+/// @param config the configuration, or NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_free(config: *mut diffquant_config) {
+    // SAFETY: the handle keeps the header's conventions.
+    unsafe { pointer::free(config) }
+}
+
+/// Runs a change of the configuration behind a handle.
+///
+/// # Safety
+/// The handle keeps the header's conventions.
+unsafe fn change(
+    config: *mut diffquant_config,
+    change: impl FnOnce(&mut QatConfig) -> Result<(), Error>,
+) -> diffquant_status {
+    report(|| {
+        // SAFETY: the caller's promise.
+        let config = unsafe { pointer::handle_mut("config", config) }?;
+        change(&mut config.0)
+    })
+}
+
+/// Writes something that is read off the configuration behind a handle.
+///
+/// # Safety
+/// The handle and `out` keep the header's conventions.
+unsafe fn read<T>(config: *const diffquant_config, out: *mut T, get: impl FnOnce(&QatConfig) -> T) -> diffquant_status {
+    report(|| {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let config = pointer::handle("config", config)?;
+            pointer::write("out", out, get(&config.0))
+        }
+    })
+}

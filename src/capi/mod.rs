@@ -1,0 +1,20 @@
+//! The C ABI: a thin skin over the engine, one file per C type.
+//!
+//! No arithmetic lives here. Each export checks what came in (this is the only place that sees raw pointers), calls one
+//! method of the engine and reports a status. The comments of this module's exports are the manual of a C reader: they
+//! become `include/diffquant.h`, so they speak of pointers, lengths and statuses, not of Rust. The conventions are
+//! written once, at the head of that file, in `cbindgen.toml`.
+//!
+//! Every export that can fail has its body inside [`status::report`], which turns errors and panics into a status; what a
+//! caller can get wrong about a pointer is checked in [`pointer`].
+
+#![allow(unsafe_code, non_camel_case_types)]
+// The contract of every export is the header's: its conventions and the export's own comment.
+#![allow(clippy::missing_safety_doc)]
+
+pub mod config;
+mod pointer;
+pub mod quantizer;
+pub mod status;
+pub mod ste;
+pub mod version;

@@ -1,0 +1,249 @@
+//! Everything that a caller can get wrong about a pointer, checked before it is used.
+//!
+//! What cannot be checked (that memory is really there, that a handle is not freed) is the caller's part, stated in the
+//! header's conventions; every SAFETY comment of this module tree rests on it.
+
+use crate::error::Error;
+use crate::kernels::{Input, Output};
+use std::alloc::{Layout, alloc};
+
+/// A buffer as the caller described it: a name for messages, and the bytes it spans.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    argument: &'static str,
+    start: usize,
+    bytes: usize,
+}
+
+impl Span {
+    /// Refuses NULL, a misaligned start, and a length that cannot be. Zero elements span nothing, wherever they start.
+    #[inline]
+    pub(super) fn of<T>(argument: &'static str, start: *const T, n: usize) -> Result<Span, Error> {
+        let start = start as usize;
+        if n == 0 {
+            return Ok(Span { argument, start, bytes: 0 });
+        }
+        if start == 0 {
+            return Err(Error::NullPointer { argument });
+        }
+        if !start.is_multiple_of(align_of::<T>()) {
+            return Err(Error::Misaligned { argument, alignment: align_of::<T>() });
+        }
+        let fits = |bytes: &usize| *bytes <= isize::MAX as usize && start.checked_add(*bytes).is_some();
+        match n.checked_mul(size_of::<T>()).filter(fits) {
+            Some(bytes) => Ok(Span { argument, start, bytes }),
+            None => Err(Error::SizeOverflow { argument, length: n }),
+        }
+    }
+
+    /// As [`Span::of`], for a buffer that may be left out.
+    #[inline]
+    pub(super) fn of_optional<T>(argument: &'static str, start: *const T, n: usize) -> Result<Span, Error> {
+        Span::of(argument, start, if start.is_null() { 0 } else { n })
+    }
+
+    /// Refuses any shared byte.
+    #[inline]
+    pub(super) fn apart_from(self, other: Span) -> Result<(), Error> {
+        let apart = self.start + self.bytes <= other.start || other.start + other.bytes <= self.start;
+        if apart || self.bytes == 0 || other.bytes == 0 {
+            Ok(())
+        } else {
+            Err(Error::Overlap { first: self.argument, second: other.argument })
+        }
+    }
+
+    /// Refuses shared bytes, unless both are exactly the same.
+    #[inline]
+    pub(super) fn same_or_apart_from(self, other: Span) -> Result<(), Error> {
+        if self.start == other.start && self.bytes == other.bytes { Ok(()) } else { self.apart_from(other) }
+    }
+}
+
+/// A readable buffer.
+///
+/// # Safety
+/// `start` is valid for reads of `n` elements during `'a`, and nobody writes them but through outputs of the same call
+/// whose spans were compared.
+#[inline]
+pub(super) unsafe fn input<'a, T: Copy + Default>(start: *const T, n: usize) -> Input<'a, T> {
+    // SAFETY: the caller's promise.
+    unsafe { Input::from_raw(start, n) }
+}
+
+/// A readable buffer that may be left out.
+///
+/// # Safety
+/// As [`input`], unless `start` is NULL.
+#[inline]
+pub(super) unsafe fn optional_input<'a, T: Copy + Default>(start: *const T, n: usize) -> Option<Input<'a, T>> {
+    // SAFETY: the caller's promise.
+    (!start.is_null()).then(|| unsafe { Input::from_raw(start, n) })
+}
+
+/// A writable buffer.
+///
+/// # Safety
+/// `start` is valid for writes of `n` elements during `'a`, and nobody else uses them but inputs of the same call whose
+/// spans were compared.
+#[inline]
+pub(super) unsafe fn output<'a, T: Copy + Default>(start: *mut T, n: usize) -> Output<'a, T> {
+    // SAFETY: the caller's promise.
+    unsafe { Output::from_raw(start, n) }
+}
+
+/// A writable buffer that may be left out.
+///
+/// # Safety
+/// As [`output`], unless `start` is NULL.
+#[inline]
+pub(super) unsafe fn optional_output<'a, T: Copy + Default>(start: *mut T, n: usize) -> Option<Output<'a, T>> {
+    // SAFETY: the caller's promise.
+    (!start.is_null()).then(|| unsafe { Output::from_raw(start, n) })
+}
+
+/// The object behind a handle that is only looked at.
+///
+/// # Safety
+/// A handle that is not NULL came from this library, was not freed, and is changed by nobody during `'a`.
+#[inline]
+pub(super) unsafe fn handle<'a, T>(argument: &'static str, handle: *const T) -> Result<&'a T, Error> {
+    Span::of(argument, handle, 1)?;
+    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
+    Ok(unsafe { &*handle })
+}
+
+/// The object behind a handle that is changed.
+///
+/// # Safety
+/// As [`fn@handle`], and nobody else uses it during `'a`.
+#[inline]
+pub(super) unsafe fn handle_mut<'a, T>(argument: &'static str, handle: *mut T) -> Result<&'a mut T, Error> {
+    Span::of(argument, handle, 1)?;
+    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
+    Ok(unsafe { &mut *handle })
+}
+
+/// Writes a single result.
+///
+/// # Safety
+/// A pointer that is not NULL is valid for a write.
+#[inline]
+pub(super) unsafe fn write<T>(argument: &'static str, to: *mut T, value: T) -> Result<(), Error> {
+    Span::of(argument, to, 1)?;
+    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
+    unsafe { to.write(value) };
+    Ok(())
+}
+
+/// A result that goes to a pointer: its name, the pointer, the value.
+type Destination<T> = (&'static str, *mut T, T);
+
+/// Writes two results, or neither.
+///
+/// # Safety
+/// Each pointer that is not NULL is valid for a write.
+pub(super) unsafe fn write_pair<A, B>(a: Destination<A>, b: Destination<B>) -> Result<(), Error> {
+    Span::of(a.0, a.1, 1)?.apart_from(Span::of(b.0, b.1, 1)?)?;
+    // SAFETY: the caller's promise; both were checked above.
+    unsafe {
+        write(a.0, a.1, a.2)?;
+        write(b.0, b.1, b.2)
+    }
+}
+
+/// Writes two results, the second only if it is asked for.
+///
+/// # Safety
+/// As [`write_pair`].
+pub(super) unsafe fn write_and_optional<A, B>(a: Destination<A>, b: Destination<B>) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    unsafe { if b.1.is_null() { write(a.0, a.1, a.2) } else { write_pair(a, b) } }
+}
+
+/// Moves an object to the heap and hands its address to the caller, who frees it with [`free`].
+///
+/// # Safety
+/// An `out` that is not NULL is valid for a write.
+pub(super) unsafe fn write_handle<T>(out: *mut *mut T, make: impl FnOnce() -> Result<T, Error>) -> Result<(), Error> {
+    Span::of("out", out, 1)?;
+    let object = make()?;
+    // `Box::new` would end the process when memory is short.
+    // SAFETY: handles are of types with a size.
+    let memory = unsafe { alloc(const { sized_layout::<T>() }) }.cast::<T>();
+    if memory.is_null() {
+        return Err(Error::OutOfMemory);
+    }
+    // SAFETY: fresh memory of T's layout; `out` is not NULL and aligned, the rest is the caller's promise.
+    unsafe {
+        memory.write(object);
+        out.write(memory);
+    }
+    Ok(())
+}
+
+/// The layout of a type that occupies memory; anything else does not compile.
+const fn sized_layout<T>() -> Layout {
+    assert!(size_of::<T>() > 0);
+    Layout::new::<T>()
+}
+
+/// Frees what [`write_handle`] made; NULL is nothing to free.
+///
+/// # Safety
+/// A handle that is not NULL came from [`write_handle`] for the same `T` and is not used again.
+pub(super) unsafe fn free<T>(handle: *mut T) {
+    if !handle.is_null() {
+        // SAFETY: `write_handle` allocated it with the layout that `Box` uses; the rest is the caller's promise.
+        drop(unsafe { Box::from_raw(handle) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(start: usize, n: usize) -> Span {
+        Span::of("buffer", start as *const f32, n).unwrap()
+    }
+
+    #[test]
+    fn spans_overlap_exactly_when_they_share_a_byte() {
+        let cases = [
+            // start and length of two buffers of floats, and whether they are apart
+            (0x1000, 4, 0x1010, 4, true),
+            (0x1010, 4, 0x1000, 4, true),
+            (0x1000, 4, 0x100c, 4, false),
+            (0x100c, 4, 0x1000, 4, false),
+            (0x1000, 8, 0x1004, 1, false),
+            (0x1004, 1, 0x1000, 8, false),
+            (0x1000, 4, 0x1000, 5, false),
+            (0x1004, 0, 0x1000, 8, true),
+        ];
+        for (a, a_len, b, b_len, apart) in cases {
+            let (a, b) = (span(a, a_len), span(b, b_len));
+            assert_eq!(a.apart_from(b).is_ok(), apart, "{:x} {:x}", a.start, b.start);
+            assert_eq!(a.same_or_apart_from(b).is_ok(), apart, "{:x} {:x}", a.start, b.start);
+        }
+        assert!(span(0x1000, 4).apart_from(span(0x1000, 4)).is_err());
+        assert!(span(0x1000, 4).same_or_apart_from(span(0x1000, 4)).is_ok());
+    }
+
+    #[test]
+    fn a_length_that_no_memory_holds_is_refused() {
+        for n in [usize::MAX, usize::MAX / 4, usize::MAX / 4 + 1, usize::MAX / 8 + 1] {
+            let refused = Span::of("w", 0x1000 as *const f32, n);
+            assert!(matches!(refused, Err(Error::SizeOverflow { argument: "w", .. })), "{n}");
+        }
+        // Fits an address space, but not from there.
+        let high = usize::MAX - 0xfff;
+        assert!(matches!(Span::of("w", high as *const f32, 0x1000), Err(Error::SizeOverflow { .. })));
+    }
+
+    #[test]
+    fn nothing_is_asked_of_an_empty_buffer() {
+        assert!(Span::of("w", std::ptr::null::<f32>(), 0).is_ok());
+        assert!(Span::of("w", 3 as *const f32, 0).is_ok());
+        assert!(matches!(Span::of("w", 2 as *const f32, 1), Err(Error::Misaligned { .. })));
+    }
+}

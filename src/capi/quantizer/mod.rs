@@ -1,0 +1,106 @@
+//! `diffquant_quantizer`: a quantizer behind a handle.
+//!
+//! `mod` makes, copies and frees one; `settings` is what can be set and asked; `tensors` is the work.
+
+mod settings;
+mod tensors;
+
+pub use settings::*;
+pub use tensors::*;
+
+use super::config::diffquant_config;
+use super::pointer;
+use super::status::{diffquant_status, report};
+use super::ste::{diffquant_ste, ste_from_c};
+use crate::quantizer::Grid;
+use crate::ste::SteVariant;
+
+/// A quantizer: a code range, one scale per group, a rounding mode and a straight-through estimator.
+pub struct diffquant_quantizer(pub(super) Grid);
+
+/// Makes the quantizer that a configuration describes: pi when it has a pi_k, uniform otherwise. Every scale is 1 until
+/// it is calibrated or set.
+///
+/// A per-channel configuration starts with one channel: declare how many there are with
+/// diffquant_quantizer_init_per_channel. The configuration is copied; it may be changed or freed afterwards.
+///
+/// @param config what to make
+/// @param out receives the handle; free it with diffquant_quantizer_free
+/// @return DIFFQUANT_STATUS_OK; INVALID_CONFIG; UNSUPPORTED for granularity PER_TOKEN and PER_BLOCK and for symmetric = 0;
+///         NULL_POINTER; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_quantizer_new(
+    config: *const diffquant_config,
+    out: *mut *mut diffquant_quantizer,
+) -> diffquant_status {
+    // SAFETY: both pointers keep the header's conventions.
+    report(|| unsafe {
+        let config = pointer::handle("config", config)?;
+        pointer::write_handle(out, || Ok(diffquant_quantizer(Grid::from_config(&config.0)?)))
+    })
+}
+
+/// Makes a uniform quantizer, whose step is its scale. One scale, 1 / 2^(bits-1).
+///
+/// @param bits width of a code, 2 to 8
+/// @param ste a DIFFQUANT_STE constant
+/// @param ste_param the estimator's parameter; ignored by those without one
+/// @param out receives the handle; free it with diffquant_quantizer_free
+/// @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; UNKNOWN_CONSTANT; UNSUPPORTED for a reserved estimator; NULL_POINTER;
+///         OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_quantizer_new_uniform(
+    bits: u32,
+    ste: diffquant_ste,
+    ste_param: f32,
+    out: *mut *mut diffquant_quantizer,
+) -> diffquant_status {
+    // SAFETY: `out` keeps the header's conventions.
+    report(|| unsafe {
+        pointer::write_handle(out, || Ok(diffquant_quantizer(Grid::uniform(bits, ste_from_c(ste, ste_param)?)?)))
+    })
+}
+
+/// Makes a pi quantizer, whose step is alpha * PI / k. One alpha, 1; estimator LEARNED_STEP_SIZE.
+///
+/// @param bits width of a code, 2 to 5
+/// @param k divisor of the step, 2 to 5
+/// @param out receives the handle; free it with diffquant_quantizer_free
+/// @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; NULL_POINTER; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_quantizer_new_pi(
+    bits: u32,
+    k: u32,
+    out: *mut *mut diffquant_quantizer,
+) -> diffquant_status {
+    // SAFETY: `out` keeps the header's conventions.
+    report(|| unsafe {
+        pointer::write_handle(out, || Ok(diffquant_quantizer(Grid::pi(bits, k, SteVariant::LearnedStepSize)?)))
+    })
+}
+
+/// Makes a copy that shares nothing with the original.
+///
+/// @param quantizer the original
+/// @param out receives the handle; free it with diffquant_quantizer_free
+/// @return DIFFQUANT_STATUS_OK; NULL_POINTER; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_quantizer_clone(
+    quantizer: *const diffquant_quantizer,
+    out: *mut *mut diffquant_quantizer,
+) -> diffquant_status {
+    // SAFETY: both pointers keep the header's conventions.
+    report(|| unsafe {
+        let original = pointer::handle("quantizer", quantizer)?;
+        pointer::write_handle(out, || Ok(diffquant_quantizer(original.0.try_clone()?)))
+    })
+}
+
+/// Frees a quantizer.
+///
+/// @param quantizer the quantizer, or NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_quantizer_free(quantizer: *mut diffquant_quantizer) {
+    // SAFETY: the handle keeps the header's conventions.
+    unsafe { pointer::free(quantizer) }
+}

@@ -1,0 +1,74 @@
+//! The constants of an estimator and a rounding mode, and their way in and out.
+
+use crate::error::Error;
+use crate::ste::SteVariant;
+
+/// A straight-through estimator: how the gradient of a value becomes the gradient of the weight w behind it. g is the
+/// gradient by the value; some estimators have one parameter, the ste_param of the functions that take one.
+pub type diffquant_ste = u32;
+
+/// g, unchanged. No parameter. (Bengio et al. 2013, arXiv 1308.3432)
+pub const DIFFQUANT_STE_STANDARD: diffquant_ste = 0;
+/// g where |w| <= clip_val, else 0. Parameter clip_val: positive and finite, in units of w.
+/// (Courbariaux et al. 2016, arXiv 1602.02830, section 1.3)
+pub const DIFFQUANT_STE_CLIPPED: diffquant_ste = 1;
+/// g, unchanged, with a learned scale. No parameter. This is not LSQ: see diffquant_quantizer_backward_scale.
+pub const DIFFQUANT_STE_LEARNED_STEP_SIZE: diffquant_ste = 2;
+/// g * (1 + lambda * |w - value|). Parameter lambda: zero or more, finite, per unit of w.
+/// (after Lee et al. 2021, arXiv 2104.00903)
+pub const DIFFQUANT_STE_EWGS: diffquant_ste = 3;
+/// Reserved: g inside the code range, else 0. This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+pub const DIFFQUANT_STE_RANGE_CLIPPED: diffquant_ste = 4;
+/// Reserved: LSQ (Esser et al. 2020, arXiv 1902.08153). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+pub const DIFFQUANT_STE_LSQ: diffquant_ste = 5;
+/// Reserved: LSQ+ (Bhalgat et al. 2020, arXiv 2004.09576). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+pub const DIFFQUANT_STE_LSQ_PLUS: diffquant_ste = 6;
+/// Reserved: EWGS as published (Lee et al. 2021, arXiv 2104.00903). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+pub const DIFFQUANT_STE_EWGS_SIGNED: diffquant_ste = 7;
+
+/// What happens to w / step when it lies halfway between two codes.
+pub type diffquant_rounding = u32;
+
+/// To the code farther from zero: 0.5 gives 1, -2.5 gives -3. The default.
+pub const DIFFQUANT_ROUNDING_HALF_AWAY: diffquant_rounding = 0;
+/// To the even code: 0.5 gives 0, -2.5 gives -2. As PyTorch and ONNX do.
+pub const DIFFQUANT_ROUNDING_HALF_EVEN: diffquant_rounding = 1;
+/// Reserved: to either code, by chance. This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+pub const DIFFQUANT_ROUNDING_STOCHASTIC: diffquant_rounding = 2;
+
+/// The estimator that two numbers name, its parameter checked.
+pub(super) fn ste_from_c(ste: diffquant_ste, parameter: f32) -> Result<SteVariant, Error> {
+    let variant = match ste {
+        DIFFQUANT_STE_STANDARD => SteVariant::Standard,
+        DIFFQUANT_STE_CLIPPED => SteVariant::Clipped { clip_val: parameter },
+        DIFFQUANT_STE_LEARNED_STEP_SIZE => SteVariant::LearnedStepSize,
+        DIFFQUANT_STE_EWGS => SteVariant::Ewgs { lambda: parameter },
+        DIFFQUANT_STE_RANGE_CLIPPED => return Err(Error::Unsupported { feature: "ste RANGE_CLIPPED" }),
+        DIFFQUANT_STE_LSQ => return Err(Error::Unsupported { feature: "ste LSQ" }),
+        DIFFQUANT_STE_LSQ_PLUS => return Err(Error::Unsupported { feature: "ste LSQ_PLUS" }),
+        DIFFQUANT_STE_EWGS_SIGNED => return Err(Error::Unsupported { feature: "ste EWGS_SIGNED" }),
+        value => return Err(Error::UnknownConstant { argument: "ste", value }),
+    };
+    variant.validate()?;
+    Ok(variant)
+}
+
+/// The two numbers of an estimator; 0 for a parameter that it does not have.
+pub(super) fn ste_to_c(variant: SteVariant) -> (diffquant_ste, f32) {
+    match variant {
+        SteVariant::Standard => (DIFFQUANT_STE_STANDARD, 0.0),
+        SteVariant::Clipped { clip_val } => (DIFFQUANT_STE_CLIPPED, clip_val),
+        SteVariant::LearnedStepSize => (DIFFQUANT_STE_LEARNED_STEP_SIZE, 0.0),
+        SteVariant::Ewgs { lambda } => (DIFFQUANT_STE_EWGS, lambda),
+    }
+}
+
+/// Whether the constant asks for rounding half to even.
+pub(super) fn half_even_from_c(rounding: diffquant_rounding) -> Result<bool, Error> {
+    match rounding {
+        DIFFQUANT_ROUNDING_HALF_AWAY => Ok(false),
+        DIFFQUANT_ROUNDING_HALF_EVEN => Ok(true),
+        DIFFQUANT_ROUNDING_STOCHASTIC => Err(Error::Unsupported { feature: "rounding STOCHASTIC" }),
+        value => Err(Error::UnknownConstant { argument: "rounding", value }),
+    }
+}

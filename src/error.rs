@@ -1,0 +1,187 @@
+//! The one error type: what was wrong, which argument carried it, and what would have been right.
+//!
+//! A message is the only thing that a C caller sees beside the status code, so every variant names the argument and the
+//! value as the header spells them. Most variants own no memory: reporting a failure must not be able to fail.
+
+use std::fmt;
+
+/// A number that was refused, kept as it was given so that a message shows `9` for bits and `-0.5` for a scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value {
+    /// A whole number.
+    Integer(u64),
+    /// A floating-point number.
+    Float(f32),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Integer(value) => value.fmt(f),
+            Value::Float(value) => value.fmt(f),
+        }
+    }
+}
+
+impl From<f32> for Value {
+    fn from(value: f32) -> Self {
+        Value::Float(value)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(value: u32) -> Self {
+        Value::Integer(value.into())
+    }
+}
+
+impl From<usize> for Value {
+    fn from(value: usize) -> Self {
+        Value::Integer(value as u64)
+    }
+}
+
+/// Why a call was refused. Whenever a function returns one, it has changed nothing.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A pointer that must not be NULL was.
+    #[error("{argument} is NULL")]
+    NullPointer {
+        /// Name of the argument.
+        argument: &'static str,
+    },
+    /// A pointer is not aligned for its element type.
+    #[error("{argument} is not aligned to {alignment} bytes")]
+    Misaligned {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The alignment that its elements need.
+        alignment: usize,
+    },
+    /// Two buffers share memory in a way that is not the exact in-place use.
+    #[error("{first} and {second} overlap; only the exact same start is allowed, and only where documented")]
+    Overlap {
+        /// Name of one buffer.
+        first: &'static str,
+        /// Name of the other.
+        second: &'static str,
+    },
+    /// A length is larger than memory can be.
+    #[error("{argument} is {length} elements, more than an address space holds")]
+    SizeOverflow {
+        /// Name of the buffer.
+        argument: &'static str,
+        /// The length asked for, in elements.
+        length: usize,
+    },
+    /// An enumeration value that this version does not know.
+    #[error("{argument} is {value}, which is no known constant")]
+    UnknownConstant {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The value given.
+        value: u32,
+    },
+    /// A number outside its range.
+    #[error("{argument} is {value}; it must be {allowed}")]
+    InvalidArgument {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The value given.
+        value: Value,
+        /// What would have been accepted, in words.
+        allowed: &'static str,
+    },
+    /// A buffer has another length than the call needs.
+    #[error("{argument} has {actual} elements; {expected} are needed")]
+    LengthMismatch {
+        /// Name of the buffer.
+        argument: &'static str,
+        /// Its length.
+        actual: usize,
+        /// The length needed.
+        expected: usize,
+    },
+    /// A tensor cannot be cut into equal channels.
+    #[error("n is {n}, which is no multiple of the {channels} channels")]
+    NotDivisible {
+        /// Elements in the tensor.
+        n: usize,
+        /// Channels of the quantizer.
+        channels: usize,
+    },
+    /// An index is past the end.
+    #[error("{argument} is {index}; there are {count}, counted from 0")]
+    IndexOutOfRange {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The index given.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The quantizer has no such property.
+    #[error("this quantizer has no {property}: it is {kind}")]
+    NotApplicable {
+        /// What was asked for.
+        property: &'static str,
+        /// The kind of quantizer, in words.
+        kind: &'static str,
+    },
+    /// A configuration that does not validate.
+    #[error("config field {field} is {value}; it must be {allowed}")]
+    InvalidConfig {
+        /// Name of the field, as in its JSON form.
+        field: &'static str,
+        /// The value it has.
+        value: Value,
+        /// What would have been accepted, in words.
+        allowed: &'static str,
+    },
+    /// A NaN or an infinity where only finite numbers make sense.
+    #[error("{argument}[{index}] is {value}; it must be finite")]
+    NonFinite {
+        /// Name of the buffer.
+        argument: &'static str,
+        /// Position of the first such element.
+        index: usize,
+        /// The element.
+        value: f32,
+    },
+    /// Text that is not the JSON of a configuration.
+    #[error("JSON refused: {0}")]
+    InvalidJson(String),
+    /// Text that is not UTF-8.
+    #[error("JSON refused: not UTF-8 from byte {valid_up_to} on")]
+    InvalidUtf8 {
+        /// Bytes before the first invalid one.
+        valid_up_to: usize,
+    },
+    /// A caller's buffer cannot take the result.
+    #[error("the buffer holds {capacity} bytes; {needed} are needed with the terminating NUL")]
+    BufferTooSmall {
+        /// Bytes offered.
+        capacity: usize,
+        /// Bytes needed, the NUL included.
+        needed: usize,
+    },
+    /// Memory could not be had.
+    #[error("out of memory")]
+    OutOfMemory,
+    /// A valid request that this version does not carry out.
+    #[error("not supported by this version: {feature}")]
+    Unsupported {
+        /// What was asked for, in words.
+        feature: &'static str,
+    },
+    /// A defect of this library, caught before it could harm the caller.
+    #[error("internal error, please report it: {0}")]
+    Internal(&'static str),
+}
+
+impl From<std::collections::TryReserveError> for Error {
+    fn from(_: std::collections::TryReserveError) -> Self {
+        Error::OutOfMemory
+    }
+}

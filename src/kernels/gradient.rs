@@ -1,0 +1,248 @@
+//! Gradients through the rounding: of the weights alone, or of weights and scale in one pass over memory.
+//!
+//! The formula of each estimator is in [`crate::ste`]; here it meets the blocks. The gradient of the scale is
+//! `sum(grad_out * code)`, left unscaled: what it is multiplied and divided by is the quantizer's business.
+
+use super::buffer::{Block, Discard, Input, Output, PerBlock, Sink, for_each_block};
+use super::quantize::{CodeRange, HalfAway, HalfEven, Rounding, RoundingMode, codes_as_floats};
+use super::reduce::{Terms, striped_sum};
+use super::{BLOCK, Kernel};
+use crate::ste::{Clipped, Estimator, Ewgs, PassThrough, SteVariant};
+use std::marker::PhantomData;
+
+/// Calls `$self.$method::<.., E>(estimator)` with the estimator that `$ste` names.
+macro_rules! with_estimator {
+    ($ste:expr, |$estimator:ident| $call:expr) => {
+        match $ste {
+            SteVariant::Standard | SteVariant::LearnedStepSize => {
+                let $estimator = PassThrough;
+                $call
+            }
+            SteVariant::Clipped { clip_val } => {
+                let $estimator = Clipped { clip_val };
+                $call
+            }
+            SteVariant::Ewgs { lambda } => {
+                let $estimator = Ewgs { lambda };
+                $call
+            }
+        }
+    };
+}
+
+#[inline(always)]
+fn weight_gradients<E: Estimator>(
+    estimator: E,
+    w: &[f32; BLOCK],
+    values: &[f32; BLOCK],
+    grad_out: &[f32; BLOCK],
+) -> [f32; BLOCK] {
+    let mut gradients = [0.0; BLOCK];
+    for lane in 0..BLOCK {
+        gradients[lane] = estimator.weight_gradient(w[lane], values[lane], grad_out[lane]);
+    }
+    gradients
+}
+
+/// Gradient of the weights.
+pub(crate) struct WeightGradient<'a> {
+    pub(crate) w: Input<'a, f32>,
+    /// What forward gave for `w`; computed again when absent and needed.
+    pub(crate) values: Option<Input<'a, f32>>,
+    pub(crate) grad_out: Input<'a, f32>,
+    pub(crate) grad_w: Output<'a, f32>,
+    /// One step per run.
+    pub(crate) steps: &'a [f32],
+    pub(crate) run: usize,
+    pub(crate) range: CodeRange,
+    pub(crate) rounding: Rounding,
+    pub(crate) ste: SteVariant,
+}
+
+impl Kernel for WeightGradient<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        with_estimator!(self.ste, |estimator| self.estimated(estimator))
+    }
+}
+
+impl WeightGradient<'_> {
+    #[inline(always)]
+    fn estimated<E: Estimator>(self, estimator: E) {
+        match (self.values, self.rounding) {
+            (Some(values), _) => self.with_values(estimator, Given(values)),
+            // The formula does not look at them: what is loaded in their place is never used.
+            (None, _) if !E::READS_VALUE => self.with_values(estimator, Unread),
+            (None, Rounding::HalfAway) => self.with_values(estimator, Requantized::<HalfAway>(PhantomData)),
+            (None, Rounding::HalfEven) => self.with_values(estimator, Requantized::<HalfEven>(PhantomData)),
+        }
+    }
+
+    #[inline(always)]
+    fn with_values(self, estimator: impl Estimator, values: impl Values) {
+        let mut work = WeightGradientBlocks {
+            w: self.w,
+            values,
+            grad_out: self.grad_out,
+            grad_w: self.grad_w,
+            step: 0.0,
+            range: self.range,
+            estimator,
+        };
+        for (run, &step) in self.steps.iter().enumerate() {
+            work.step = step;
+            for_each_block(run * self.run, (run + 1) * self.run, &mut work);
+        }
+    }
+}
+
+/// Where the values of a block of weights come from.
+trait Values {
+    fn values(&self, block: Block, w: &[f32; BLOCK], step: f32, range: CodeRange) -> [f32; BLOCK];
+}
+
+/// From the caller.
+struct Given<'a>(Input<'a, f32>);
+
+impl Values for Given<'_> {
+    #[inline(always)]
+    fn values(&self, block: Block, _w: &[f32; BLOCK], _step: f32, _range: CodeRange) -> [f32; BLOCK] {
+        self.0.load(block)
+    }
+}
+
+/// From nowhere: the estimator ignores them.
+struct Unread;
+
+impl Values for Unread {
+    #[inline(always)]
+    fn values(&self, _block: Block, _w: &[f32; BLOCK], _step: f32, _range: CodeRange) -> [f32; BLOCK] {
+        [0.0; BLOCK]
+    }
+}
+
+/// From the weights, as forward computes them.
+struct Requantized<R>(PhantomData<R>);
+
+impl<R: RoundingMode> Values for Requantized<R> {
+    #[inline(always)]
+    fn values(&self, _block: Block, w: &[f32; BLOCK], step: f32, range: CodeRange) -> [f32; BLOCK] {
+        values_of_codes(&codes_as_floats::<R>(w, step, range), step)
+    }
+}
+
+#[inline(always)]
+fn values_of_codes(codes: &[f32; BLOCK], step: f32) -> [f32; BLOCK] {
+    let mut values = [0.0; BLOCK];
+    for lane in 0..BLOCK {
+        values[lane] = codes[lane] * step;
+    }
+    values
+}
+
+struct WeightGradientBlocks<'a, E, V> {
+    w: Input<'a, f32>,
+    values: V,
+    grad_out: Input<'a, f32>,
+    grad_w: Output<'a, f32>,
+    step: f32,
+    range: CodeRange,
+    estimator: E,
+}
+
+impl<E: Estimator, V: Values> PerBlock for WeightGradientBlocks<'_, E, V> {
+    #[inline(always)]
+    fn block(&mut self, block: Block) {
+        let w = self.w.load(block);
+        let grad_out = self.grad_out.load(block);
+        let values = self.values.values(block, &w, self.step, self.range);
+        self.grad_w.store(block, &weight_gradients(self.estimator, &w, &values, &grad_out));
+    }
+}
+
+/// Gradient of the weights, when asked for, and `sum(grad_out * code)` of each run.
+pub(crate) struct ScaleGradient<'a> {
+    pub(crate) w: Input<'a, f32>,
+    pub(crate) grad_out: Input<'a, f32>,
+    pub(crate) grad_w: Option<Output<'a, f32>>,
+    /// Multiplied into each run's sum before it is rounded to f32.
+    pub(crate) factor: f64,
+    /// One float per run.
+    pub(crate) grad_scale: Output<'a, f32>,
+    /// One step per run.
+    pub(crate) steps: &'a [f32],
+    pub(crate) run: usize,
+    pub(crate) range: CodeRange,
+    pub(crate) rounding: Rounding,
+    pub(crate) ste: SteVariant,
+}
+
+impl Kernel for ScaleGradient<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        match self.rounding {
+            Rounding::HalfAway => self.rounded::<HalfAway>(),
+            Rounding::HalfEven => self.rounded::<HalfEven>(),
+        }
+    }
+}
+
+impl ScaleGradient<'_> {
+    #[inline(always)]
+    fn rounded<R: RoundingMode>(mut self) {
+        match self.grad_w.take() {
+            Some(grad_w) => with_estimator!(self.ste, |estimator| self.summed::<R>(estimator, grad_w)),
+            None => self.summed::<R>(PassThrough, Discard),
+        }
+    }
+
+    #[inline(always)]
+    fn summed<R: RoundingMode>(mut self, estimator: impl Estimator, grad_w: impl Sink<f32>) {
+        let mut work = ScaleGradientTerms {
+            w: self.w,
+            grad_out: self.grad_out,
+            grad_w,
+            step: 0.0,
+            range: self.range,
+            estimator,
+            rounding: PhantomData::<R>,
+        };
+        for (run, &step) in self.steps.iter().enumerate() {
+            work.step = step;
+            let sum = striped_sum(run * self.run, self.run, &mut work);
+            self.grad_scale.set(run, (sum * self.factor) as f32);
+        }
+    }
+}
+
+struct ScaleGradientTerms<'a, E, G, R> {
+    w: Input<'a, f32>,
+    grad_out: Input<'a, f32>,
+    grad_w: G,
+    step: f32,
+    range: CodeRange,
+    estimator: E,
+    rounding: PhantomData<R>,
+}
+
+impl<E: Estimator, G: Sink<f32>, R: RoundingMode> Terms for ScaleGradientTerms<'_, E, G, R> {
+    #[inline(always)]
+    fn terms(&mut self, block: Block) -> [f32; BLOCK] {
+        let w = self.w.load(block);
+        let grad_out = self.grad_out.load(block);
+        let codes = codes_as_floats::<R>(&w, self.step, self.range);
+        if !G::DISCARDS {
+            let values = values_of_codes(&codes, self.step);
+            self.grad_w.store(block, &weight_gradients(self.estimator, &w, &values, &grad_out));
+        }
+        let mut terms = [0.0; BLOCK];
+        for lane in 0..BLOCK {
+            terms[lane] = grad_out[lane] * codes[lane];
+        }
+        terms
+    }
+}

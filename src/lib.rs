@@ -1,0 +1,27 @@
+//! Differentiable quantizers for quantization-aware training.
+//!
+//! A training runtime hands over its own f32 buffers. A quantizer turns weights into integer codes and the values that
+//! they stand for (*forward*), sends the gradient of the loss back through the rounding (*backward*), learns or calibrates
+//! its scales, and turns codes back into values (*dequantize*).
+//!
+//! The same engine has two faces: the C ABI in [`capi`], whose manual is `include/diffquant.h`, and this Rust API, which
+//! begins at [`DifferentiableQuantizer`]. The map, from the top floor down; imports only go down:
+//!
+//! - `capi`: one file per C type; pointers are checked here and nowhere else.
+//! - [`quantizer`]: the trait, the two quantizers, and the grid that both share; `calibrate`: scales from weights.
+//! - [`config`]: what describes a training run, and its JSON; `layout`: which scale belongs to which element.
+//! - [`ste`]: the gradients' formulas; [`error`]: what can go wrong; `kernels`: the loops, per instruction set.
+
+mod calibrate;
+pub mod capi;
+pub mod config;
+pub mod error;
+mod kernels;
+mod layout;
+pub mod quantizer;
+pub mod ste;
+
+pub use config::{LossWeights, QatConfig, QuantGranularity};
+pub use error::Error;
+pub use quantizer::{DifferentiableQuantizer, PiQuantDifferentiable, UniformQuantizer, create_quantizer};
+pub use ste::SteVariant;
