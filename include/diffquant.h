@@ -764,6 +764,20 @@ diffquant_status diffquant_quantizer_clone(const diffquant_quantizer *quantizer,
 void diffquant_quantizer_free(diffquant_quantizer *quantizer);
 
 /**
+ * The alpha at which the 2^bits codes of a pi quantizer span a range of weights: range / (2^bits - 1) * k / PI.
+ *
+ * @param range largest minus smallest weight, positive and finite
+ * @param bits width of a code, 2 to 5
+ * @param k divisor of the step, 2 to 5
+ * @param out receives alpha
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT, also when alpha would not be positive and finite; NULL_POINTER
+ */
+diffquant_status diffquant_pi_scale_from_range(float range,
+                                               uint32_t bits,
+                                               uint32_t k,
+                                               float *out);
+
+/**
  * Changes the straight-through estimator.
  *
  * @param quantizer the quantizer to change

@@ -33,8 +33,7 @@ impl Grid {
 
     /// A per-tensor grid of step `alpha * PI / k`, `bits` and `k` in 2..=5.
     pub(crate) fn pi(bits: u32, k: u32, ste: SteVariant) -> Result<Self, Error> {
-        check_argument("bits", (2..=5).contains(&bits), bits, "from 2 to 5 for a pi quantizer")?;
-        check_argument("k", (2..=5).contains(&k), k, "2, 3, 4 or 5")?;
+        check_pi(bits, k)?;
         Grid::new(Parameter::Pi { k }, bits, ste, Layout::per_tensor(), 1.0)
     }
 
@@ -250,7 +249,13 @@ fn half(bits: u32) -> f32 {
     (1u32 << (bits - 1)) as f32
 }
 
-fn check_argument(
+/// Refuses what no pi quantizer can be made of.
+pub(super) fn check_pi(bits: u32, k: u32) -> Result<(), Error> {
+    check_argument("bits", (2..=5).contains(&bits), bits, "from 2 to 5 for a pi quantizer")?;
+    check_argument("k", (2..=5).contains(&k), k, "2, 3, 4 or 5")
+}
+
+pub(super) fn check_argument(
     argument: &'static str,
     holds: bool,
     value: impl Into<crate::error::Value>,

@@ -13,7 +13,7 @@ mod pi;
 mod uniform;
 
 pub use grid::Grid;
-pub use pi::PiQuantDifferentiable;
+pub use pi::{PiQuantDifferentiable, init_pi_scale};
 pub use uniform::UniformQuantizer;
 
 use crate::config::QatConfig;

@@ -2,10 +2,12 @@
 //!
 //! With a free alpha this grid is a uniform one under another name; both reach the same error. See the README.
 
+use super::grid::{check_argument, check_pi};
 use super::{DifferentiableQuantizer, Grid};
 use crate::config::QatConfig;
 use crate::error::Error;
 use crate::ste::SteVariant;
+use std::f32::consts::PI;
 
 /// Quantizes to multiples of `alpha * PI / k`.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +73,21 @@ impl PiQuantDifferentiable {
     pub(super) fn from_grid(grid: Grid) -> Self {
         PiQuantDifferentiable { grid }
     }
+}
+
+/// The alpha at which the `2^bits` codes of a pi quantizer span `range`: `alpha = range / (2^bits - 1) * k / PI`.
+///
+/// A calibration for weights whose spread, largest minus smallest, is known without the weights themselves.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for `bits` or `k` outside 2..=5, and for a `range` that is not positive and finite or whose
+/// alpha would not be.
+pub fn init_pi_scale(range: f32, bits: u32, k: u32) -> Result<f32, Error> {
+    check_pi(bits, k)?;
+    let intervals = (1u32 << bits) - 1;
+    let alpha = range / intervals as f32 * k as f32 / PI;
+    check_argument("range", alpha > 0.0 && alpha.is_finite(), range, "positive and finite, and so must be its alpha")?;
+    Ok(alpha)
 }
 
 impl DifferentiableQuantizer for PiQuantDifferentiable {

@@ -35,6 +35,12 @@ pub fn estimator(record: &Record) -> (diffquant_ste, f32) {
     (constant, record.float("ste_param"))
 }
 
+pub fn pi_scale_from_range(range: f32, bits: usize, k: usize) -> Result<f32, Refusal> {
+    let mut alpha = f32::NAN;
+    checked(unsafe { diffquant_pi_scale_from_range(range, bits as u32, k as u32, &mut alpha) })?;
+    Ok(alpha)
+}
+
 pub struct Quantizer(*mut diffquant_quantizer);
 
 impl Drop for Quantizer {

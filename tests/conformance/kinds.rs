@@ -1,6 +1,6 @@
 //! What each kind of record promises, checked.
 
-use crate::handle::{Config, Quantizer, Refusal, estimator};
+use crate::handle::{Config, Quantizer, Refusal, estimator, pi_scale_from_range};
 use crate::record::{Checked, Record, close_sums, same, same_float, same_floats};
 use diffquant::SteVariant;
 use diffquant::capi::config::{DIFFQUANT_PRESET_PIQ2, DIFFQUANT_PRESET_PIQ3};
@@ -97,9 +97,8 @@ pub fn init(record: &Record, mut quantizer: Quantizer, channels: usize, scales: 
 }
 
 fn init_pi_scale(record: &Record) -> Checked {
-    let mut quantizer = new_pi(record);
-    quantizer.init_scale(&[-record.float("range")]).map_err(in_words)?;
-    same_floats("alpha", &quantizer.scales(), &record.floats("alpha"))
+    let alpha = pi_scale_from_range(record.float("range"), record.number("bits"), record.number("k"));
+    same_float("alpha", alpha.map_err(in_words)?, record.float("alpha"))
 }
 
 fn ste(record: &Record) -> Checked {

@@ -12,7 +12,7 @@ use super::config::diffquant_config;
 use super::pointer;
 use super::status::{diffquant_status, report};
 use super::ste::{diffquant_ste, ste_from_c};
-use crate::quantizer::Grid;
+use crate::quantizer::{Grid, init_pi_scale};
 use crate::ste::SteVariant;
 
 /// A quantizer: a code range, one scale per group, a rounding mode and a straight-through estimator.
@@ -103,4 +103,22 @@ pub unsafe extern "C" fn diffquant_quantizer_clone(
 pub unsafe extern "C" fn diffquant_quantizer_free(quantizer: *mut diffquant_quantizer) {
     // SAFETY: the handle keeps the header's conventions.
     unsafe { pointer::free(quantizer) }
+}
+
+/// The alpha at which the 2^bits codes of a pi quantizer span a range of weights: range / (2^bits - 1) * k / PI.
+///
+/// @param range largest minus smallest weight, positive and finite
+/// @param bits width of a code, 2 to 5
+/// @param k divisor of the step, 2 to 5
+/// @param out receives alpha
+/// @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT, also when alpha would not be positive and finite; NULL_POINTER
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_pi_scale_from_range(
+    range: f32,
+    bits: u32,
+    k: u32,
+    out: *mut f32,
+) -> diffquant_status {
+    // SAFETY: `out` keeps the header's conventions.
+    report(|| unsafe { pointer::write("out", out, init_pi_scale(range, bits, k)?) })
 }
