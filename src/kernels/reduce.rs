@@ -87,10 +87,7 @@ fn fold(stripes: &[f32; BLOCK]) -> f64 {
     sums[0]
 }
 
-/// The largest magnitude of each run of `w`, or something not finite when an element of the run is not.
-///
-/// The bits of a non-negative float order like the float, infinity lies above every finite number and NaN above
-/// infinity: one integer maximum finds both the answer and the reason to refuse it.
+/// The largest magnitude of each run of `w`, or NaN for a run with an element that is not finite.
 pub(crate) struct MaxMagnitude<'a> {
     pub(crate) w: Input<'a, f32>,
     pub(crate) maxima: Output<'a, f32>,
@@ -103,18 +100,31 @@ impl Kernel for MaxMagnitude<'_> {
     #[inline(always)]
     fn run(mut self) {
         for run in 0..self.maxima.len() {
-            let mut work = MagnitudeBlocks { w: self.w, maxima: [0; BLOCK] };
+            let mut work = MagnitudeBlocks { w: self.w, maxima: [0.0; BLOCK], beyond_finite: [0; BLOCK] };
             for_each_block(run * self.run, (run + 1) * self.run, &mut work);
-            let largest = work.maxima.into_iter().fold(0, i32::max);
-            self.maxima.set(run, f32::from_bits(largest as u32));
+            self.maxima.set(run, largest_if_finite(&work.maxima, &work.beyond_finite));
         }
     }
 }
 
+/// One number from the lanes. Outlined for the reason that [`fold`] is.
+#[inline(never)]
+fn largest_if_finite(maxima: &[f32; BLOCK], beyond_finite: &[u32; BLOCK]) -> f32 {
+    if beyond_finite.iter().any(|bits| bits >> 31 == 1) {
+        return f32::NAN;
+    }
+    maxima.iter().copied().fold(0.0, f32::max)
+}
+
+/// A maximum of floats loses NaN, so what is not finite is noted beside it: the bits of such a magnitude are at least
+/// 0x7f80_0000, and adding 0x0080_0000 carries into the sign bit for no other.
+///
+/// (One maximum of the bits as integers would do both. The compiler recognises that as a reduction, vectorises it across
+/// blocks instead of lanes, and gathers: 0.2 ns per element.)
 struct MagnitudeBlocks<'a> {
     w: Input<'a, f32>,
-    /// Bits of the largest magnitudes seen, per lane; signed because that is the comparison which vectorises everywhere.
-    maxima: [i32; BLOCK],
+    maxima: [f32; BLOCK],
+    beyond_finite: [u32; BLOCK],
 }
 
 impl PerBlock for MagnitudeBlocks<'_> {
@@ -122,8 +132,10 @@ impl PerBlock for MagnitudeBlocks<'_> {
     fn block(&mut self, block: Block) {
         let w = self.w.load(block);
         for lane in 0..BLOCK {
-            let magnitude = (w[lane].to_bits() & 0x7fff_ffff) as i32;
-            self.maxima[lane] = self.maxima[lane].max(magnitude);
+            let magnitude = w[lane].abs();
+            let largest = self.maxima[lane];
+            self.maxima[lane] = if magnitude > largest { magnitude } else { largest };
+            self.beyond_finite[lane] |= magnitude.to_bits() + 0x0080_0000;
         }
     }
 }
