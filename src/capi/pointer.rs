@@ -202,9 +202,10 @@ pub(super) unsafe fn free<T>(handle: *mut T) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ptr::without_provenance;
 
     fn span(start: usize, n: usize) -> Span {
-        Span::of("buffer", start as *const f32, n).unwrap()
+        Span::of("buffer", without_provenance::<f32>(start), n).unwrap()
     }
 
     #[test]
@@ -232,18 +233,18 @@ mod tests {
     #[test]
     fn a_length_that_no_memory_holds_is_refused() {
         for n in [usize::MAX, usize::MAX / 4, usize::MAX / 4 + 1, usize::MAX / 8 + 1] {
-            let refused = Span::of("w", 0x1000 as *const f32, n);
+            let refused = Span::of("w", without_provenance::<f32>(0x1000), n);
             assert!(matches!(refused, Err(Error::SizeOverflow { argument: "w", .. })), "{n}");
         }
         // Fits an address space, but not from there.
         let high = usize::MAX - 0xfff;
-        assert!(matches!(Span::of("w", high as *const f32, 0x1000), Err(Error::SizeOverflow { .. })));
+        assert!(matches!(Span::of("w", without_provenance::<f32>(high), 0x1000), Err(Error::SizeOverflow { .. })));
     }
 
     #[test]
     fn nothing_is_asked_of_an_empty_buffer() {
         assert!(Span::of("w", std::ptr::null::<f32>(), 0).is_ok());
-        assert!(Span::of("w", 3 as *const f32, 0).is_ok());
-        assert!(matches!(Span::of("w", 2 as *const f32, 1), Err(Error::Misaligned { .. })));
+        assert!(Span::of("w", without_provenance::<f32>(3), 0).is_ok());
+        assert!(matches!(Span::of("w", without_provenance::<f32>(2), 1), Err(Error::Misaligned { .. })));
     }
 }

@@ -178,7 +178,7 @@ impl Write for Message {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // One byte stays for the NUL.
         let room = MESSAGE_CAPACITY - 1 - self.length;
-        let fits = text.floor_char_boundary(room);
+        let fits = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         for &byte in &text.as_bytes()[..fits] {
             // A NUL inside the text, from hostile JSON, would end the message early.
             self.text[self.length] = if byte == 0 { b' ' } else { byte };

@@ -13,6 +13,8 @@
 //! corrupt memory.
 
 #![allow(unsafe_code)]
+// Lanes of several arrays are walked together; an index says so, and vectorises.
+#![allow(clippy::needless_range_loop)]
 
 mod buffer;
 mod dequantize;
