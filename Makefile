@@ -1,0 +1,48 @@
+# Short names for what cargo and CMake do; each target first installs the tools that it lacks (scripts/setup.sh).
+PREFIX ?= /usr/local
+BUILD := target/cmake
+DEMO := target/demo
+
+MAKEFLAGS += --no-print-directory
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+.PHONY: build install demo test bench lint doc clean help
+.DEFAULT_GOAL := build
+
+build: ## build libdiffquant in release (the default target)
+	scripts/setup.sh build
+	cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX='$(abspath $(PREFIX))' -DCMAKE_INSTALL_MESSAGE=LAZY
+	+cmake --build $(BUILD)
+
+install: build ## install into PREFIX=/usr/local; DESTDIR is honoured
+	cmake --install $(BUILD)
+
+demo: build ## train the digits classifier of examples/c against an installed libdiffquant; draws target/demo/digits.svg
+	cmake --install $(BUILD) --prefix $(DEMO)/prefix
+	cmake -S examples/c -B $(DEMO) -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH='$(CURDIR)/$(DEMO)/prefix'
+	+cmake --build $(DEMO)
+	$(DEMO)/train_digits examples/data/digits.csv $(DEMO)/digits.svg
+
+test: ## run every test
+	scripts/setup.sh test
+	cargo test --locked
+
+bench: ## run the benchmarks
+	cargo bench --locked
+
+lint: ## check format, clippy and shell scripts
+	scripts/setup.sh lint
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	shellcheck scripts/*.sh .ci/run
+
+doc: ## the C and C++ reference, in target/doc
+	scripts/setup.sh doc
+	mkdir -p target/doc
+	DIFFQUANT_VERSION=$$(cargo pkgid | sed 's/.*[@#]//') doxygen docs/Doxyfile
+
+clean: ## remove target/
+	cargo clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 15
