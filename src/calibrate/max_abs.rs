@@ -13,7 +13,7 @@ pub(crate) fn max_abs(w: Input<'_, f32>, layout: &Layout) -> Result<Vec<f32>, Er
     let mut maxima = Vec::new();
     maxima.try_reserve_exact(layout.groups())?;
     maxima.resize(layout.groups(), 0.0);
-    Isa::detect().run(MaxMagnitude { w, maxima: Output::from(&mut maxima[..]), run });
+    Isa::current().run(MaxMagnitude { w, maxima: Output::from(&mut maxima[..]), run });
     if maxima.iter().all(|maximum| maximum.is_finite()) { Ok(maxima) } else { Err(first_non_finite(w)) }
 }
 

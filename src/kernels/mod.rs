@@ -1,9 +1,9 @@
-//! The loops over weights, and the one place that decides which instruction set runs them.
+//! The loops over weights, each compiled for every instruction set.
 //!
 //! A kernel is a struct that holds its arguments and a `run` method written once, in plain Rust, over blocks of
 //! [`BLOCK`] elements that the compiler vectorises. [`Isa::run`] calls it from a function compiled for the instruction set
-//! of this machine; because every step down to the block is inlined, that is all it takes to have the same body as SSE2
-//! or as AVX2 code. Adding an instruction set is adding a variant and a three-line function.
+//! in use; because every step down to the block is inlined, that is all it takes to have the same body as SSE2
+//! or as AVX-512 code. Adding an instruction set is adding a level and a three-line function in [`isa`].
 //!
 //! Results are the same bits whichever is chosen: each kernel performs the same IEEE operations in the same order, none is
 //! fused, and sums are laid out in stripes that fit every vector width (see [`reduce`]).
@@ -19,6 +19,7 @@
 mod buffer;
 mod dequantize;
 mod gradient;
+mod isa;
 mod quantize;
 mod reduce;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod tests;
 pub(crate) use buffer::{Input, Output};
 pub(crate) use dequantize::Dequantize;
 pub(crate) use gradient::{ScaleGradient, WeightGradient};
+pub(crate) use isa::Isa;
 pub(crate) use quantize::{CodeRange, Quantize, Rounding};
 pub(crate) use reduce::MaxMagnitude;
 
@@ -42,56 +44,4 @@ pub(crate) trait Kernel {
 
     /// Runs the loop. Implementations are `#[inline(always)]`, as is everything that they call per block.
     fn run(self) -> Self::Result;
-}
-
-/// An instruction set that this machine has: only detection makes one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Isa(Level);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    /// What every machine of this architecture has (SSE2 on x86-64).
-    Baseline,
-    /// 256-bit vectors.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-}
-
-impl Isa {
-    /// The fastest instruction set of this machine. The standard library caches the answer.
-    #[inline]
-    pub(crate) fn detect() -> Isa {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Isa(Level::Avx2);
-        }
-        Isa(Level::Baseline)
-    }
-
-    /// Every instruction set that this machine can run, slowest first.
-    #[cfg(test)]
-    pub(crate) fn available() -> Vec<Isa> {
-        let mut all = vec![Isa(Level::Baseline)];
-        if Isa::detect() != all[0] {
-            all.push(Isa::detect());
-        }
-        all
-    }
-
-    /// Runs `kernel` compiled for this instruction set.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Result {
-        match self.0 {
-            Level::Baseline => kernel.run(),
-            // SAFETY: this level exists only after `detect` saw AVX2 and FMA.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { run_avx2(kernel) },
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn run_avx2<K: Kernel>(kernel: K) -> K::Result {
-    kernel.run()
 }

@@ -175,7 +175,7 @@ impl Grid {
         check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
         let (range, rounding) = (self.range(), self.rounding);
-        Isa::detect().run(Quantize { w, codes, values, steps: &self.steps, run, range, rounding });
+        Isa::current().run(Quantize { w, codes, values, steps: &self.steps, run, range, rounding });
         Ok(())
     }
 
@@ -192,7 +192,7 @@ impl Grid {
         check_length("grad_w", grad_w.len(), w.len())?;
         let (range, rounding, ste) = (self.range(), self.rounding, self.ste);
         let steps = &self.steps;
-        Isa::detect().run(WeightGradient { w, values, grad_out, grad_w, steps, run, range, rounding, ste });
+        Isa::current().run(WeightGradient { w, values, grad_out, grad_w, steps, run, range, rounding, ste });
         Ok(())
     }
 
@@ -215,14 +215,14 @@ impl Grid {
         let (range, rounding, ste) = (self.range(), self.rounding, self.ste);
         let steps = &self.steps;
         let kernel = ScaleGradient { w, grad_out, grad_w, factor, grad_scale, steps, run, range, rounding, ste };
-        Isa::detect().run(kernel);
+        Isa::current().run(kernel);
         Ok(())
     }
 
     pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
         let run = self.layout.run(codes.len())?;
         check_length("values", values.len(), codes.len())?;
-        Isa::detect().run(Dequantize { codes, values, steps: &self.steps, run });
+        Isa::current().run(Dequantize { codes, values, steps: &self.steps, run });
         Ok(())
     }
 

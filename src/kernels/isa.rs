@@ -1,0 +1,156 @@
+//! Which instruction set runs here: detected once, and lowered on request.
+//!
+//! A request comes from the environment variable `DIFFQUANT_ISA`, read at the first use, or from [`select`]. It exists so
+//! that every path can be tested on one machine, and so that a user who hunts a bug can rule one out. The choice is the
+//! process's: results are the same bits whichever it is, so nobody has to agree on it.
+
+use super::Kernel;
+use crate::error::Error;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// An instruction set that this machine has: only detection makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Isa(Level);
+
+/// Every instruction set, slowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Level {
+    /// What every machine of this architecture has: SSE2 on x86-64, NEON on aarch64.
+    Baseline = 1,
+    /// 256-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Avx2 = 2,
+    /// 512-bit vectors, and the narrowing of 32-bit lanes in one instruction.
+    #[cfg(target_arch = "x86_64")]
+    Avx512 = 3,
+}
+
+/// The level in use, 0 before the first use.
+static CURRENT: AtomicU8 = AtomicU8::new(0);
+
+const LEVELS: &[Level] = &[
+    Level::Baseline,
+    #[cfg(target_arch = "x86_64")]
+    Level::Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Level::Avx512,
+];
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Baseline if cfg!(target_arch = "aarch64") => "neon",
+            Level::Baseline => "baseline",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => "avx512",
+        }
+    }
+
+    fn is_available(self) -> bool {
+        match self {
+            Level::Baseline => true,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => {
+                Level::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+        }
+    }
+}
+
+impl Isa {
+    /// The instruction set in use.
+    #[inline]
+    pub(crate) fn current() -> Isa {
+        let current = CURRENT.load(Ordering::Relaxed);
+        match LEVELS.iter().find(|level| **level as u8 == current) {
+            Some(level) => Isa(*level),
+            None => Isa::first_use(),
+        }
+    }
+
+    /// What the environment asks for if this machine has it, else the fastest.
+    #[cold]
+    fn first_use() -> Isa {
+        let asked = std::env::var("DIFFQUANT_ISA").ok().and_then(|name| Isa::named(&name).ok());
+        let isa = asked.unwrap_or_else(Isa::fastest);
+        isa.select();
+        isa
+    }
+
+    /// The fastest instruction set of this machine.
+    pub(crate) fn fastest() -> Isa {
+        Isa(*LEVELS.iter().rev().find(|level| level.is_available()).unwrap_or(&Level::Baseline))
+    }
+
+    /// The instruction set of that name.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a name that is none of this machine's.
+    pub(crate) fn named(name: &str) -> Result<Isa, Error> {
+        let level = match name {
+            "baseline" => Some(Level::Baseline),
+            #[cfg(target_arch = "aarch64")]
+            "neon" => Some(Level::Baseline),
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => Some(Level::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => Some(Level::Avx512),
+            _ => None,
+        };
+        match level {
+            Some(level) if level.is_available() => Ok(Isa(level)),
+            _ => Err(Error::Unsupported { feature: "this instruction set, on this machine" }),
+        }
+    }
+
+    /// Makes this the instruction set in use.
+    pub(crate) fn select(self) {
+        CURRENT.store(self.0 as u8, Ordering::Relaxed);
+    }
+
+    /// Its name, as `DIFFQUANT_ISA` spells it.
+    pub(crate) fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Every instruction set that this machine can run, slowest first.
+    #[cfg(test)]
+    pub(crate) fn available() -> Vec<Isa> {
+        LEVELS.iter().filter(|level| level.is_available()).map(|level| Isa(*level)).collect()
+    }
+
+    /// Runs `kernel` compiled for this instruction set.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Result {
+        match self.0 {
+            Level::Baseline => kernel.run(),
+            // SAFETY: an `Isa` is made only of a level that is available.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { run_avx2(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { run_avx512(kernel) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<K: Kernel>(kernel: K) -> K::Result {
+    kernel.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+fn run_avx512<K: Kernel>(kernel: K) -> K::Result {
+    kernel.run()
+}
