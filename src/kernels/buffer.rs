@@ -18,6 +18,18 @@ pub(crate) struct Block {
     count: usize,
 }
 
+impl Block {
+    #[inline(always)]
+    pub(super) fn count(self) -> usize {
+        self.count
+    }
+
+    #[inline(always)]
+    pub(super) fn is_full(self) -> bool {
+        self.count == BLOCK
+    }
+}
+
 /// Work that is done block by block.
 pub(crate) trait PerBlock {
     /// Handles one block. Implementations are `#[inline(always)]`: a closure would be compiled for the baseline wherever
@@ -67,6 +79,11 @@ impl<'a, T: Copy + Default> Input<'a, T> {
     /// How many elements there are.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Where the first element lies.
+    pub(super) fn address(&self) -> usize {
+        self.start.addr()
     }
 
     /// Copies a block in; lanes past its count are `T::default()`.
@@ -124,6 +141,19 @@ impl<'a, T: Copy + Default> Output<'a, T> {
         self.len
     }
 
+    /// Where the first element lies.
+    pub(super) fn address(&self) -> usize {
+        self.start.addr()
+    }
+
+    /// Where a block is to be written; it lies inside the buffer.
+    #[inline(always)]
+    pub(super) fn place(&mut self, block: Block) -> *mut T {
+        assert!(block.start <= self.len && block.count <= self.len - block.start);
+        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        unsafe { self.start.add(block.start) }
+    }
+
     /// Writes one element.
     pub(crate) fn set(&mut self, index: usize, value: T) {
         assert!(index < self.len);
@@ -137,42 +167,4 @@ impl<'a, T: Copy + Default> From<&'a mut [T]> for Output<'a, T> {
         // SAFETY: an exclusive slice is ours alone during its lifetime.
         unsafe { Output::from_raw(slice.as_mut_ptr(), slice.len()) }
     }
-}
-
-/// Where a kernel's blocks go: a buffer, or nowhere when the caller did not ask for them.
-pub(crate) trait Sink<T> {
-    /// Whether stored lanes are dropped, so that work whose only purpose they are can be left out.
-    const DISCARDS: bool;
-
-    /// Copies a block out; lanes past its count are dropped.
-    fn store(&mut self, block: Block, lanes: &[T; BLOCK]);
-}
-
-impl<T: Copy + Default> Sink<T> for Output<'_, T> {
-    const DISCARDS: bool = false;
-
-    #[inline(always)]
-    fn store(&mut self, block: Block, lanes: &[T; BLOCK]) {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised; `lanes` is a local
-        // of the kernel and cannot overlap them.
-        unsafe {
-            let to = self.start.add(block.start);
-            if block.count == BLOCK {
-                to.cast::<[T; BLOCK]>().write_unaligned(*lanes);
-            } else {
-                std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, block.count.min(BLOCK));
-            }
-        }
-    }
-}
-
-/// The sink of an output that was not asked for.
-pub(crate) struct Discard;
-
-impl<T> Sink<T> for Discard {
-    const DISCARDS: bool = true;
-
-    #[inline(always)]
-    fn store(&mut self, _block: Block, _lanes: &[T; BLOCK]) {}
 }

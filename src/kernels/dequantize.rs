@@ -1,7 +1,8 @@
 //! Codes back to values: `code * step`. Codes outside a quantizer's range are taken as they are.
 
-use super::buffer::{Block, Input, Output, PerBlock, Sink, for_each_block};
-use super::{BLOCK, Kernel};
+use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
+use super::sink::{Sink, Streamed};
+use super::{BLOCK, Kernel, Vectors};
 
 /// Dequantizes `codes`, run `r` with `steps[r]`.
 pub(crate) struct Dequantize<'a> {
@@ -16,22 +17,31 @@ impl Kernel for Dequantize<'_> {
     type Result = ();
 
     #[inline(always)]
-    fn run(self) {
-        let mut work = DequantizeBlocks { codes: self.codes, values: self.values, step: 0.0 };
-        for (run, &step) in self.steps.iter().enumerate() {
-            work.step = step;
-            for_each_block(run * self.run, (run + 1) * self.run, &mut work);
+    fn run<V: Vectors>(self) {
+        let Dequantize { codes, values, steps, run } = self;
+        match Streamed::if_it_pays(values, run, &[codes]) {
+            Ok(values) => dequantize(codes, values, steps, run),
+            Err(values) => dequantize(codes, values, steps, run),
         }
     }
 }
 
-struct DequantizeBlocks<'a> {
+#[inline(always)]
+fn dequantize(codes: Input<'_, i8>, values: impl Sink<f32>, steps: &[f32], run: usize) {
+    let mut work = DequantizeBlocks { codes, values, step: 0.0 };
+    for (index, &step) in steps.iter().enumerate() {
+        work.step = step;
+        for_each_block(index * run, (index + 1) * run, &mut work);
+    }
+}
+
+struct DequantizeBlocks<'a, V> {
     codes: Input<'a, i8>,
-    values: Output<'a, f32>,
+    values: V,
     step: f32,
 }
 
-impl PerBlock for DequantizeBlocks<'_> {
+impl<V: Sink<f32>> PerBlock for DequantizeBlocks<'_, V> {
     #[inline(always)]
     fn block(&mut self, block: Block) {
         let codes = self.codes.load(block);

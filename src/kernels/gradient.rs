@@ -3,10 +3,11 @@
 //! The formula of each estimator is in [`crate::ste`]; here it meets the blocks. The gradient of the scale is
 //! `sum(grad_out * code)`, left unscaled: what it is multiplied and divided by is the quantizer's business.
 
-use super::buffer::{Block, Discard, Input, Output, PerBlock, Sink, for_each_block};
+use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
 use super::quantize::{CodeRange, HalfAway, HalfEven, Rounding, RoundingMode, codes_as_floats};
 use super::reduce::{Terms, striped_sum};
-use super::{BLOCK, Kernel};
+use super::sink::{Discard, Sink, Streamed};
+use super::{BLOCK, Kernel, Vectors};
 use crate::ste::{Clipped, Estimator, Ewgs, PassThrough, SteVariant};
 use std::marker::PhantomData;
 
@@ -63,7 +64,7 @@ impl Kernel for WeightGradient<'_> {
     type Result = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vectors>(self) {
         with_estimator!(self.ste, |estimator| self.estimated(estimator))
     }
 }
@@ -82,18 +83,16 @@ impl WeightGradient<'_> {
 
     #[inline(always)]
     fn with_values(self, estimator: impl Estimator, values: impl Values) {
-        let mut work = WeightGradientBlocks {
-            w: self.w,
-            values,
-            grad_out: self.grad_out,
-            grad_w: self.grad_w,
-            step: 0.0,
-            range: self.range,
-            estimator,
-        };
-        for (run, &step) in self.steps.iter().enumerate() {
-            work.step = step;
-            for_each_block(run * self.run, (run + 1) * self.run, &mut work);
+        let WeightGradient { w, grad_out, grad_w, steps, run, range, .. } = self;
+        match Streamed::if_it_pays(grad_w, run, &[grad_out]) {
+            Ok(grad_w) => {
+                let work = WeightGradientBlocks { w, values, grad_out, grad_w, step: 0.0, range, estimator };
+                work.run(steps, run);
+            }
+            Err(grad_w) => {
+                let work = WeightGradientBlocks { w, values, grad_out, grad_w, step: 0.0, range, estimator };
+                work.run(steps, run);
+            }
         }
     }
 }
@@ -142,17 +141,27 @@ fn values_of_codes(codes: &[f32; BLOCK], step: f32) -> [f32; BLOCK] {
     values
 }
 
-struct WeightGradientBlocks<'a, E, V> {
+struct WeightGradientBlocks<'a, E, V, G> {
     w: Input<'a, f32>,
     values: V,
     grad_out: Input<'a, f32>,
-    grad_w: Output<'a, f32>,
+    grad_w: G,
     step: f32,
     range: CodeRange,
     estimator: E,
 }
 
-impl<E: Estimator, V: Values> PerBlock for WeightGradientBlocks<'_, E, V> {
+impl<E: Estimator, V: Values, G: Sink<f32>> WeightGradientBlocks<'_, E, V, G> {
+    #[inline(always)]
+    fn run(mut self, steps: &[f32], run: usize) {
+        for (index, &step) in steps.iter().enumerate() {
+            self.step = step;
+            for_each_block(index * run, (index + 1) * run, &mut self);
+        }
+    }
+}
+
+impl<E: Estimator, V: Values, G: Sink<f32>> PerBlock for WeightGradientBlocks<'_, E, V, G> {
     #[inline(always)]
     fn block(&mut self, block: Block) {
         let w = self.w.load(block);
@@ -183,7 +192,7 @@ impl Kernel for ScaleGradient<'_> {
     type Result = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vectors>(self) {
         match self.rounding {
             Rounding::HalfAway => self.rounded::<HalfAway>(),
             Rounding::HalfEven => self.rounded::<HalfEven>(),
@@ -195,7 +204,10 @@ impl ScaleGradient<'_> {
     #[inline(always)]
     fn rounded<R: RoundingMode>(mut self) {
         match self.grad_w.take() {
-            Some(grad_w) => with_estimator!(self.ste, |estimator| self.summed::<R>(estimator, grad_w)),
+            Some(grad_w) => match Streamed::if_it_pays(grad_w, self.run, &[self.grad_out]) {
+                Ok(grad_w) => with_estimator!(self.ste, |estimator| self.summed::<R>(estimator, grad_w)),
+                Err(grad_w) => with_estimator!(self.ste, |estimator| self.summed::<R>(estimator, grad_w)),
+            },
             None => self.summed::<R>(PassThrough, Discard),
         }
     }

@@ -5,6 +5,9 @@
 //! process's: results are the same bits whichever it is, so nobody has to agree on it.
 
 use super::Kernel;
+use super::vector::Portable;
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Avx2, Avx512};
 use crate::error::Error;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -132,7 +135,7 @@ impl Isa {
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Result {
         match self.0 {
-            Level::Baseline => kernel.run(),
+            Level::Baseline => kernel.run::<Portable>(),
             // SAFETY: an `Isa` is made only of a level that is available.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { run_avx2(kernel) },
@@ -146,11 +149,11 @@ impl Isa {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Result {
-    kernel.run()
+    kernel.run::<Avx2>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Result {
-    kernel.run()
+    kernel.run::<Avx512>()
 }

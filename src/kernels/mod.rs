@@ -24,8 +24,10 @@ mod quantize;
 mod reduce;
 #[cfg(test)]
 mod reference;
+mod sink;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 pub(crate) use buffer::{Input, Output};
 pub(crate) use dequantize::Dequantize;
@@ -33,6 +35,8 @@ pub(crate) use gradient::{ScaleGradient, WeightGradient};
 pub(crate) use isa::Isa;
 pub(crate) use quantize::{CodeRange, Quantize, Rounding};
 pub(crate) use reduce::MaxMagnitude;
+
+use vector::Vectors;
 
 /// Elements that a kernel handles at a time: four 256-bit vectors of f32.
 const BLOCK: usize = 32;
@@ -42,6 +46,6 @@ pub(crate) trait Kernel {
     /// What it computes, beside the buffers that it writes.
     type Result;
 
-    /// Runs the loop. Implementations are `#[inline(always)]`, as is everything that they call per block.
-    fn run(self) -> Self::Result;
+    /// Runs the loop with the forms of the instruction set. Implementations are `#[inline(always)]`, as is everything that they call per block.
+    fn run<V: Vectors>(self) -> Self::Result;
 }

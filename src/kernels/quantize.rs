@@ -12,8 +12,10 @@
 //!   while its inner neighbour already ends in one and stays. The subtraction gives a zero code as +0.0, so a value is
 //!   never -0.0.
 
-use super::buffer::{Block, Discard, Input, Output, PerBlock, Sink, for_each_block};
-use super::{BLOCK, Kernel};
+use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
+use super::sink::{Discard, Sink, Streamed};
+use super::{BLOCK, Kernel, Vectors};
+use std::marker::PhantomData;
 
 /// 1.5 * 2^23: adding it leaves no bits for a fraction.
 const ROUNDS_TO_INTEGER: f32 = 12_582_912.0;
@@ -97,35 +99,37 @@ impl Kernel for Quantize<'_> {
     type Result = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vectors>(self) {
         match self.rounding {
-            Rounding::HalfAway => self.rounded::<HalfAway>(),
-            Rounding::HalfEven => self.rounded::<HalfEven>(),
+            Rounding::HalfAway => self.rounded::<V, HalfAway>(),
+            Rounding::HalfEven => self.rounded::<V, HalfEven>(),
         }
     }
 }
 
 impl Quantize<'_> {
     #[inline(always)]
-    fn rounded<R: RoundingMode>(mut self) {
-        match (self.codes.take(), self.values.take()) {
-            (Some(codes), Some(values)) => self.into_sinks::<R>(codes, values),
-            (Some(codes), None) => self.into_sinks::<R>(codes, Discard),
-            (None, Some(values)) => self.into_sinks::<R>(Discard, values),
+    fn rounded<V: Vectors, R: RoundingMode>(mut self) {
+        let (run, w) = (self.run, self.w);
+        let codes = self.codes.take().map(|codes| Streamed::if_it_pays(codes, run, &[w]));
+        let values = self.values.take().map(|values| Streamed::if_it_pays(values, run, &[w]));
+        match (codes, values) {
+            (Some(Ok(codes)), Some(Ok(values))) => self.into_sinks::<V, R>(codes, values),
+            (Some(Ok(codes)), Some(Err(values))) => self.into_sinks::<V, R>(codes, values),
+            (Some(Err(codes)), Some(Ok(values))) => self.into_sinks::<V, R>(codes, values),
+            (Some(Err(codes)), Some(Err(values))) => self.into_sinks::<V, R>(codes, values),
+            (Some(Ok(codes)), None) => self.into_sinks::<V, R>(codes, Discard),
+            (Some(Err(codes)), None) => self.into_sinks::<V, R>(codes, Discard),
+            (None, Some(Ok(values))) => self.into_sinks::<V, R>(Discard, values),
+            (None, Some(Err(values))) => self.into_sinks::<V, R>(Discard, values),
             (None, None) => {}
         }
     }
 
     #[inline(always)]
-    fn into_sinks<R: RoundingMode>(self, codes: impl Sink<i8>, values: impl Sink<f32>) {
-        let mut work = QuantizeBlocks {
-            w: self.w,
-            step: 0.0,
-            range: self.range,
-            codes,
-            values,
-            rounding: std::marker::PhantomData::<R>,
-        };
+    fn into_sinks<V: Vectors, R: RoundingMode>(self, codes: impl Sink<i8>, values: impl Sink<f32>) {
+        let mut work =
+            QuantizeBlocks { w: self.w, step: 0.0, range: self.range, codes, values, forms: PhantomData::<(V, R)> };
         for (run, &step) in self.steps.iter().enumerate() {
             work.step = step;
             for_each_block(run * self.run, (run + 1) * self.run, &mut work);
@@ -133,16 +137,16 @@ impl Quantize<'_> {
     }
 }
 
-struct QuantizeBlocks<'a, R, C, V> {
+struct QuantizeBlocks<'a, F, C, V> {
     w: Input<'a, f32>,
     step: f32,
     range: CodeRange,
     codes: C,
     values: V,
-    rounding: std::marker::PhantomData<R>,
+    forms: PhantomData<F>,
 }
 
-impl<R: RoundingMode, C: Sink<i8>, V: Sink<f32>> PerBlock for QuantizeBlocks<'_, R, C, V> {
+impl<F: Vectors, R: RoundingMode, C: Sink<i8>, V: Sink<f32>> PerBlock for QuantizeBlocks<'_, (F, R), C, V> {
     #[inline(always)]
     fn block(&mut self, block: Block) {
         let w = self.w.load(block);
@@ -151,11 +155,7 @@ impl<R: RoundingMode, C: Sink<i8>, V: Sink<f32>> PerBlock for QuantizeBlocks<'_,
             shifted[lane] = shifted_code::<R>(w[lane], self.step, self.range);
         }
         if !C::DISCARDS {
-            let mut codes = [0i8; BLOCK];
-            for lane in 0..BLOCK {
-                codes[lane] = shifted[lane].to_bits() as i8;
-            }
-            self.codes.store(block, &codes);
+            self.codes.store(block, &F::low_bytes(&shifted));
         }
         if !V::DISCARDS {
             let mut values = [0.0f32; BLOCK];

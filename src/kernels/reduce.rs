@@ -9,7 +9,7 @@
 //! - at most 256 *superblocks*, whole tiles whose length depends on n alone, added in order. Threads may each take some.
 
 use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
-use super::{BLOCK, Kernel};
+use super::{BLOCK, Kernel, Vectors};
 
 /// Elements between two folds into f64.
 const TILE: usize = 16 * BLOCK;
@@ -98,7 +98,7 @@ impl Kernel for MaxMagnitude<'_> {
     type Result = ();
 
     #[inline(always)]
-    fn run(mut self) {
+    fn run<V: Vectors>(mut self) {
         for run in 0..self.maxima.len() {
             let mut work = MagnitudeBlocks { w: self.w, maxima: [0.0; BLOCK], beyond_finite: [0; BLOCK] };
             for_each_block(run * self.run, (run + 1) * self.run, &mut work);

@@ -275,3 +275,78 @@ fn bits_do_not_depend_on_where_a_buffer_starts() {
         }
     }
 }
+
+/// Outputs this large are streamed past the cache when they are aligned and not in place; each way gives the same bits.
+#[test]
+fn large_outputs_are_the_oracles_streamed_or_not() {
+    const N: usize = (2 << 20) + 37;
+    let step = 0.1;
+    let w = weights(9, N, step);
+    let grad_out = random(10, N);
+    let codes: Vec<i8> = w.iter().map(|&w| reference::code(w, step, range(4), Rounding::HalfAway)).collect();
+    let values: Vec<f32> = codes.iter().map(|&code| reference::value(code, step)).collect();
+    let ste = SteVariant::Ewgs { lambda: 0.3 };
+    let gradients: Vec<f32> =
+        (0..N).map(|at| reference::weight_gradient(ste, w[at], values[at], grad_out[at])).collect();
+    let same = |a: &[f32], b: &[f32], case: &str| {
+        // A message with two million numbers helps nobody.
+        let differs = a.iter().zip(b).position(|(a, b)| bits(&[*a]) != bits(&[*b]));
+        assert_eq!(differs, None, "{case}");
+    };
+    for isa in Isa::available() {
+        for offset in [0, 1, 4] {
+            let mut room = vec![0.0f32; N + 4];
+            let mut room_for_codes = vec![0i8; N + 4];
+            let case = format!("{isa:?} offset {offset}");
+            isa.run(Quantize {
+                w: Input::from(&w[..]),
+                codes: Some(Output::from(&mut room_for_codes[offset..offset + N])),
+                values: Some(Output::from(&mut room[offset..offset + N])),
+                steps: &[step],
+                run: N,
+                range: range(4),
+                rounding: Rounding::HalfAway,
+            });
+            assert!(room_for_codes[offset..offset + N] == codes, "codes, {case}");
+            same(&room[offset..offset + N], &values, &case);
+            isa.run(Dequantize {
+                codes: Input::from(&codes[..]),
+                values: Output::from(&mut room[offset..offset + N]),
+                steps: &[step],
+                run: N,
+            });
+            same(&room[offset..offset + N], &values, &case);
+            isa.run(WeightGradient {
+                w: Input::from(&w[..]),
+                values: None,
+                grad_out: Input::from(&grad_out[..]),
+                grad_w: Output::from(&mut room[offset..offset + N]),
+                steps: &[step],
+                run: N,
+                range: range(4),
+                rounding: Rounding::HalfAway,
+                ste,
+            });
+            same(&room[offset..offset + N], &gradients, &case);
+            // In place: nothing is streamed.
+            room[offset..offset + N].copy_from_slice(&grad_out);
+            let (input, output) = Output::in_place(&mut room[offset..offset + N]);
+            let mut grad_scale = [0.0f32];
+            isa.run(ScaleGradient {
+                w: Input::from(&w[..]),
+                grad_out: input,
+                grad_w: Some(output),
+                factor: 1.0,
+                grad_scale: Output::from(&mut grad_scale[..]),
+                steps: &[step],
+                run: N,
+                range: range(4),
+                rounding: Rounding::HalfAway,
+                ste,
+            });
+            same(&room[offset..offset + N], &gradients, &case);
+            let terms: Vec<f32> = codes.iter().zip(&grad_out).map(|(code, g)| g * f32::from(*code)).collect();
+            assert_eq!(grad_scale[0].to_bits(), (reference::sum(&terms) as f32).to_bits(), "{case}");
+        }
+    }
+}
