@@ -54,6 +54,21 @@
 #include <stdint.h>
 
 /**
+ * The version of this header, to be compared with diffquant_version_number of the library that is loaded.
+ */
+#define DIFFQUANT_VERSION_MAJOR 0
+
+/**
+ * See DIFFQUANT_VERSION_MAJOR.
+ */
+#define DIFFQUANT_VERSION_MINOR 1
+
+/**
+ * See DIFFQUANT_VERSION_MAJOR.
+ */
+#define DIFFQUANT_VERSION_PATCH 0
+
+/**
  * A configuration of quantization-aware training: what a quantizer is made from, and what a trainer keeps with it.
  */
 typedef struct diffquant_config diffquant_config;
@@ -85,9 +100,25 @@ typedef uint32_t diffquant_ste;
 typedef uint32_t diffquant_granularity;
 
 /**
+ * An instruction set that the library has code for. Results are the same bits whichever is used.
+ */
+typedef uint32_t diffquant_isa;
+
+/**
  * What happens to w / step when it lies halfway between two codes.
  */
 typedef uint32_t diffquant_rounding;
+
+/**
+ * A host's pool of threads: a function that calls run(task, index) once for every index below count, on any threads, and
+ * returns when all of them have returned. It must not throw, and nothing may call run after it has returned.
+ *
+ * context is what diffquant_quantizer_set_parallel_for was given.
+ */
+typedef void (*diffquant_parallel_for)(void *context,
+                                       size_t count,
+                                       void (*run)(void *task, size_t index),
+                                       void *task);
 
 /**
  * 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
@@ -118,6 +149,31 @@ typedef uint32_t diffquant_rounding;
  * One scale per block of weights. A configuration can say so; this version makes no such quantizer.
  */
 #define DIFFQUANT_GRANULARITY_PER_BLOCK 3
+
+/**
+ * The fastest that this machine has. The default.
+ */
+#define DIFFQUANT_ISA_FASTEST 0
+
+/**
+ * What every machine of this architecture has: SSE2 on x86-64, NEON on aarch64.
+ */
+#define DIFFQUANT_ISA_BASELINE 1
+
+/**
+ * AVX2 with FMA (x86-64).
+ */
+#define DIFFQUANT_ISA_AVX2 2
+
+/**
+ * AVX-512 F, BW, DQ and VL (x86-64).
+ */
+#define DIFFQUANT_ISA_AVX512 3
+
+/**
+ * NEON, the baseline of aarch64.
+ */
+#define DIFFQUANT_ISA_NEON 4
 
 /**
  * The call did what it says.
@@ -301,6 +357,15 @@ diffquant_status diffquant_config_new_preset(diffquant_preset preset, diffquant_
 diffquant_status diffquant_config_from_json(const char *json,
                                             size_t len,
                                             diffquant_config **out);
+
+/**
+ * Makes a copy that shares nothing with the original.
+ *
+ * @param config the original
+ * @param out receives the handle; free it with diffquant_config_free
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_config_clone(const diffquant_config *config, diffquant_config **out);
 
 /**
  * Writes a configuration as JSON, indented by two spaces, with a NUL at the end.
@@ -708,6 +773,24 @@ diffquant_status diffquant_config_set_freeze_teacher(diffquant_config *config, u
 diffquant_status diffquant_config_freeze_teacher(const diffquant_config *config, uint32_t *out);
 
 /**
+ * Chooses the instruction set of the whole process, from the next call on. Safe to call at any time, from any thread.
+ *
+ * Without a call, the environment variable DIFFQUANT_ISA chooses when the first quantizer is made: baseline, avx2, avx512 or
+ * neon; a name that this machine cannot follow is ignored.
+ *
+ * @param isa a DIFFQUANT_ISA constant
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; UNSUPPORTED for one that this machine lacks
+ */
+diffquant_status diffquant_set_isa(diffquant_isa isa);
+
+/**
+ * The name of the instruction set in use: "baseline", "avx2", "avx512" or "neon".
+ *
+ * @return a string that lives as long as the library is loaded; never NULL
+ */
+const char *diffquant_isa_name(void);
+
+/**
  * Makes the quantizer that a configuration describes: pi when it has a pi_k, uniform otherwise. Every scale is 1 until
  * it is calibrated or set.
  *
@@ -1008,6 +1091,34 @@ diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quant
                                                 const int8_t *codes,
                                                 size_t n,
                                                 float *values);
+
+/**
+ * Lets large calls use several threads. Results are the same bits for any number.
+ *
+ * forward, backward, backward_scale and dequantize of 1 Mi elements or more are divided, into at most one part per 512 Ki
+ * elements. The threads are made for the call and end with it, so unloading the library stays safe; making them
+ * allocates. Where a thread cannot be had, the caller's does its part. This replaces a pool set before.
+ *
+ * @param quantizer the quantizer to change
+ * @param threads how many, the caller's among them: 1, the default, for the caller's alone; 0 for as many as this process
+ *                may use
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_threads(diffquant_quantizer *quantizer,
+                                                 size_t threads);
+
+/**
+ * Lets large calls run on the host's own threads, divided as diffquant_quantizer_set_threads says, into at most 64 parts.
+ * Copies of the quantizer use them too.
+ *
+ * @param quantizer the quantizer to change
+ * @param parallel_for the host's pool; NULL for the caller's thread alone
+ * @param context handed to parallel_for; usable from any thread that uses the quantizer, for as long as it does
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER for the quantizer
+ */
+diffquant_status diffquant_quantizer_set_parallel_for(diffquant_quantizer *quantizer,
+                                                      diffquant_parallel_for parallel_for,
+                                                      void *context);
 
 /**
  * The name of a status, such as "DIFFQUANT_STATUS_NULL_POINTER".

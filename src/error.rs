@@ -93,6 +93,18 @@ pub enum Error {
         /// What would have been accepted, in words.
         allowed: &'static str,
     },
+    /// An element outside its range.
+    #[error("{argument}[{index}] is {value}; it must be {allowed}")]
+    InvalidElement {
+        /// Name of the buffer.
+        argument: &'static str,
+        /// Position of the first such element.
+        index: usize,
+        /// The element.
+        value: f32,
+        /// What would have been accepted, in words.
+        allowed: &'static str,
+    },
     /// A buffer has another length than the call needs.
     #[error("{argument} has {actual} elements; {expected} are needed")]
     LengthMismatch {

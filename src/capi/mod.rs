@@ -13,6 +13,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 pub mod config;
+pub mod isa;
 mod pointer;
 pub mod quantizer;
 pub mod status;

@@ -108,7 +108,7 @@ fn name(status: diffquant_status) -> &'static CStr {
 fn status_of(error: &Error) -> diffquant_status {
     match error {
         Error::NullPointer { .. } => DIFFQUANT_STATUS_NULL_POINTER,
-        Error::InvalidArgument { .. } => DIFFQUANT_STATUS_INVALID_ARGUMENT,
+        Error::InvalidArgument { .. } | Error::InvalidElement { .. } => DIFFQUANT_STATUS_INVALID_ARGUMENT,
         Error::UnknownConstant { .. } => DIFFQUANT_STATUS_UNKNOWN_CONSTANT,
         Error::LengthMismatch { .. } | Error::NotDivisible { .. } => DIFFQUANT_STATUS_LENGTH_MISMATCH,
         Error::IndexOutOfRange { .. } => DIFFQUANT_STATUS_INDEX_OUT_OF_RANGE,

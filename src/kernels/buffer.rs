@@ -8,6 +8,7 @@
 
 use super::BLOCK;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Up to [`BLOCK`] consecutive elements, starting at `start`.
 #[derive(Clone, Copy)]
@@ -62,8 +63,19 @@ pub(crate) struct Input<'a, T> {
 pub(crate) struct Output<'a, T> {
     start: *mut T,
     len: usize,
+    /// Elements of the buffer that this is a part of.
+    whole: usize,
     lifetime: PhantomData<&'a mut T>,
 }
+
+// SAFETY: an input only reads, as a shared slice does.
+unsafe impl<T: Sync> Send for Input<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Input<'_, T> {}
+// SAFETY: an output can be sent where its elements can, as an exclusive slice can.
+unsafe impl<T: Send> Send for Output<'_, T> {}
+// SAFETY: writing needs `&mut`, or `part`, whose callers promise that parts in use at the same time are disjoint.
+unsafe impl<T: Send> Sync for Output<'_, T> {}
 
 impl<'a, T: Copy + Default> Input<'a, T> {
     /// The `len` elements from `start`.
@@ -84,6 +96,13 @@ impl<'a, T: Copy + Default> Input<'a, T> {
     /// Where the first element lies.
     pub(super) fn address(&self) -> usize {
         self.start.addr()
+    }
+
+    /// The elements of a range.
+    pub(super) fn part(&self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: the assertion keeps the range inside the buffer, whose promises hold for its parts.
+        unsafe { Input::from_raw(self.start.add(range.start), range.len()) }
     }
 
     /// Copies a block in; lanes past its count are `T::default()`.
@@ -126,7 +145,7 @@ impl<'a, T: Copy + Default> Output<'a, T> {
     /// - nobody else reads or writes them, except through an [`Input`] given to the same kernel that begins at the same
     ///   `start`.
     pub(crate) unsafe fn from_raw(start: *mut T, len: usize) -> Self {
-        Output { start, len, lifetime: PhantomData }
+        Output { start, len, whole: len, lifetime: PhantomData }
     }
 
     /// A buffer that is read and then overwritten: the two views of exact in-place use.
@@ -144,6 +163,22 @@ impl<'a, T: Copy + Default> Output<'a, T> {
     /// Where the first element lies.
     pub(super) fn address(&self) -> usize {
         self.start.addr()
+    }
+
+    /// Elements of the buffer that this is a part of.
+    pub(super) fn whole(&self) -> usize {
+        self.whole
+    }
+
+    /// The elements of a range.
+    ///
+    /// # Safety
+    /// While the part is used, nothing else uses its elements.
+    pub(super) unsafe fn part(&self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: the assertion keeps the range inside the buffer; that nobody else uses it is the caller's promise.
+        let part = unsafe { Output::from_raw(self.start.add(range.start), range.len()) };
+        Output { whole: self.whole, ..part }
     }
 
     /// Where a block is to be written; it lies inside the buffer.

@@ -2,6 +2,7 @@
 
 use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
 use super::sink::{Sink, Streamed};
+use super::threads::{Divisible, Part};
 use super::{BLOCK, Kernel, Vectors};
 
 /// Dequantizes `codes`, run `r` with `steps[r]`.
@@ -22,6 +23,23 @@ impl Kernel for Dequantize<'_> {
         match Streamed::if_it_pays(values, run, &[codes]) {
             Ok(values) => dequantize(codes, values, steps, run),
             Err(values) => dequantize(codes, values, steps, run),
+        }
+    }
+}
+
+impl Divisible for Dequantize<'_> {
+    fn runs(&self) -> (usize, usize) {
+        (self.steps.len(), self.run)
+    }
+
+    unsafe fn part(&self, part: &Part) -> Self {
+        let elements = part.elements(self.run);
+        Dequantize {
+            codes: self.codes.part(elements.clone()),
+            // SAFETY: the caller's promise.
+            values: unsafe { self.values.part(elements) },
+            steps: &self.steps[part.runs.clone()],
+            run: part.within.len(),
         }
     }
 }

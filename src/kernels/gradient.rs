@@ -5,9 +5,10 @@
 
 use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
 use super::quantize::{CodeRange, HalfAway, HalfEven, Rounding, RoundingMode, codes_as_floats};
-use super::reduce::{Terms, striped_sum};
+use super::reduce::{SUPERBLOCKS, Terms, striped_sum, superblock_length, superblock_sum};
 use super::sink::{Discard, Sink, Streamed};
-use super::{BLOCK, Kernel, Vectors};
+use super::threads::{Divisible, Part, Parts, Threads, divide};
+use super::{BLOCK, Isa, Kernel, Vectors};
 use crate::ste::{Clipped, Estimator, Ewgs, PassThrough, SteVariant};
 use std::marker::PhantomData;
 
@@ -66,6 +67,26 @@ impl Kernel for WeightGradient<'_> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
         with_estimator!(self.ste, |estimator| self.estimated(estimator))
+    }
+}
+
+impl Divisible for WeightGradient<'_> {
+    fn runs(&self) -> (usize, usize) {
+        (self.steps.len(), self.run)
+    }
+
+    unsafe fn part(&self, part: &Part) -> Self {
+        let elements = part.elements(self.run);
+        WeightGradient {
+            w: self.w.part(elements.clone()),
+            values: self.values.map(|values| values.part(elements.clone())),
+            grad_out: self.grad_out.part(elements.clone()),
+            // SAFETY: the caller's promise.
+            grad_w: unsafe { self.grad_w.part(elements) },
+            steps: &self.steps[part.runs.clone()],
+            run: part.within.len(),
+            ..*self
+        }
     }
 }
 
@@ -176,16 +197,21 @@ pub(crate) struct ScaleGradient<'a> {
     pub(crate) w: Input<'a, f32>,
     pub(crate) grad_out: Input<'a, f32>,
     pub(crate) grad_w: Option<Output<'a, f32>>,
-    /// Multiplied into each run's sum before it is rounded to f32.
-    pub(crate) factor: f64,
-    /// One float per run.
-    pub(crate) grad_scale: Output<'a, f32>,
+    pub(crate) sums: Sums<'a>,
     /// One step per run.
     pub(crate) steps: &'a [f32],
     pub(crate) run: usize,
     pub(crate) range: CodeRange,
     pub(crate) rounding: Rounding,
     pub(crate) ste: SteVariant,
+}
+
+/// Where sums go.
+pub(crate) enum Sums<'a> {
+    /// The sum of each run, times `factor`, to one float per run.
+    PerRun { grad_scale: Output<'a, f32>, factor: f64 },
+    /// The sum of each superblock of the one run that there is: a part of it, when it is divided among threads.
+    PerSuperblock { sums: Output<'a, f64>, superblock: usize },
 }
 
 impl Kernel for ScaleGradient<'_> {
@@ -213,20 +239,98 @@ impl ScaleGradient<'_> {
     }
 
     #[inline(always)]
-    fn summed<R: RoundingMode>(mut self, estimator: impl Estimator, grad_w: impl Sink<f32>) {
-        let mut work = ScaleGradientTerms {
-            w: self.w,
-            grad_out: self.grad_out,
-            grad_w,
-            step: 0.0,
-            range: self.range,
-            estimator,
-            rounding: PhantomData::<R>,
-        };
-        for (run, &step) in self.steps.iter().enumerate() {
-            work.step = step;
-            let sum = striped_sum(run * self.run, self.run, &mut work);
-            self.grad_scale.set(run, (sum * self.factor) as f32);
+    fn summed<R: RoundingMode>(self, estimator: impl Estimator, grad_w: impl Sink<f32>) {
+        let ScaleGradient { w, grad_out, sums, steps, run, range, .. } = self;
+        let rounding = PhantomData::<R>;
+        let mut work = ScaleGradientTerms { w, grad_out, grad_w, step: 0.0, range, estimator, rounding };
+        match sums {
+            Sums::PerRun { mut grad_scale, factor } => {
+                for (index, &step) in steps.iter().enumerate() {
+                    work.step = step;
+                    grad_scale.set(index, (striped_sum(index * run, run, &mut work) * factor) as f32);
+                }
+            }
+            Sums::PerSuperblock { mut sums, superblock } => {
+                work.step = steps[0];
+                for index in 0..sums.len() {
+                    let start = index * superblock;
+                    sums.set(index, superblock_sum(start, run.min(start + superblock), &mut work));
+                }
+            }
+        }
+    }
+
+    /// Runs it on `threads`, with the bits of one.
+    #[inline]
+    pub(crate) fn run_on(self, threads: Threads) {
+        let (runs, run) = (self.steps.len(), self.run);
+        match threads.parts(runs * run) {
+            1 => Isa::current().run(self),
+            parts => self.run_divided(threads, divide(runs, run, parts)),
+        }
+    }
+
+    #[cold]
+    fn run_divided(mut self, threads: Threads, divisions: impl Iterator<Item = Parts>) {
+        let isa = Isa::current();
+        for parts in divisions {
+            if parts.holds_whole_runs() {
+                // SAFETY: the parts of a division share no element and no run.
+                threads.for_each(parts.count, &|index| isa.run(unsafe { self.whole_runs(&parts.get(index)) }));
+                continue;
+            }
+            let mut sums = [0.0; SUPERBLOCKS];
+            let all_sums = Output::from(&mut sums[..]);
+            threads.for_each(parts.count, &|index| {
+                // SAFETY: the parts of a division share no element and no superblock.
+                isa.run(unsafe { self.superblocks(&parts.get(index), &all_sums) });
+            });
+            let Sums::PerRun { grad_scale, factor } = &mut self.sums else {
+                unreachable!("only parts sum per superblock")
+            };
+            let sum = sums.iter().fold(0.0, |sum, superblock| sum + superblock);
+            grad_scale.set(parts.get(0).runs.start, (sum * *factor) as f32);
+        }
+    }
+
+    /// The same work on whole runs.
+    ///
+    /// # Safety
+    /// Parts that are run at the same time share no run.
+    unsafe fn whole_runs(&self, part: &Part) -> ScaleGradient<'_> {
+        let Sums::PerRun { grad_scale, factor } = &self.sums else { unreachable!("only parts sum per superblock") };
+        // SAFETY: the caller's promise.
+        let sums = Sums::PerRun { grad_scale: unsafe { grad_scale.part(part.runs.clone()) }, factor: *factor };
+        // SAFETY: the caller's promise.
+        unsafe { self.part(part, sums) }
+    }
+
+    /// The same work on superblocks of one run, whose sums go to their places among `all_sums`.
+    ///
+    /// # Safety
+    /// Parts that are run at the same time share no superblock.
+    unsafe fn superblocks<'b>(&'b self, part: &Part, all_sums: &Output<'b, f64>) -> ScaleGradient<'b> {
+        let superblock = superblock_length(self.run);
+        let places = part.within.start / superblock..part.within.end.div_ceil(superblock);
+        // SAFETY: the caller's promise.
+        let sums = Sums::PerSuperblock { sums: unsafe { all_sums.part(places) }, superblock };
+        // SAFETY: the caller's promise.
+        unsafe { self.part(part, sums) }
+    }
+
+    /// # Safety
+    /// Parts that are run at the same time share no element.
+    unsafe fn part<'b>(&'b self, part: &Part, sums: Sums<'b>) -> ScaleGradient<'b> {
+        let elements = part.elements(self.run);
+        ScaleGradient {
+            w: self.w.part(elements.clone()),
+            grad_out: self.grad_out.part(elements.clone()),
+            // SAFETY: the caller's promise.
+            grad_w: self.grad_w.as_ref().map(|grad_w| unsafe { grad_w.part(elements) }),
+            sums,
+            steps: &self.steps[part.runs.clone()],
+            run: part.within.len(),
+            ..*self
         }
     }
 }

@@ -9,6 +9,7 @@ use super::vector::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use crate::error::Error;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// An instruction set that this machine has: only detection makes one.
@@ -41,14 +42,14 @@ const LEVELS: &[Level] = &[
 ];
 
 impl Level {
-    fn name(self) -> &'static str {
+    fn name(self) -> &'static CStr {
         match self {
-            Level::Baseline if cfg!(target_arch = "aarch64") => "neon",
-            Level::Baseline => "baseline",
+            Level::Baseline if cfg!(target_arch = "aarch64") => c"neon",
+            Level::Baseline => c"baseline",
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => "avx2",
+            Level::Avx2 => c"avx2",
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => "avx512",
+            Level::Avx512 => c"avx512",
         }
     }
 
@@ -121,7 +122,7 @@ impl Isa {
     }
 
     /// Its name, as `DIFFQUANT_ISA` spells it.
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static CStr {
         self.0.name()
     }
 

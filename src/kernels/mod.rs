@@ -27,14 +27,16 @@ mod reference;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod vector;
 
 pub(crate) use buffer::{Input, Output};
 pub(crate) use dequantize::Dequantize;
-pub(crate) use gradient::{ScaleGradient, WeightGradient};
+pub(crate) use gradient::{ScaleGradient, Sums, WeightGradient};
 pub(crate) use isa::Isa;
 pub(crate) use quantize::{CodeRange, Quantize, Rounding};
 pub(crate) use reduce::MaxMagnitude;
+pub(crate) use threads::{HostPool, Threads};
 
 use vector::Vectors;
 

@@ -14,6 +14,7 @@
 
 use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
 use super::sink::{Discard, Sink, Streamed};
+use super::threads::{Divisible, Part};
 use super::{BLOCK, Kernel, Vectors};
 use std::marker::PhantomData;
 
@@ -103,6 +104,27 @@ impl Kernel for Quantize<'_> {
         match self.rounding {
             Rounding::HalfAway => self.rounded::<V, HalfAway>(),
             Rounding::HalfEven => self.rounded::<V, HalfEven>(),
+        }
+    }
+}
+
+impl Divisible for Quantize<'_> {
+    fn runs(&self) -> (usize, usize) {
+        (self.steps.len(), self.run)
+    }
+
+    unsafe fn part(&self, part: &Part) -> Self {
+        let elements = part.elements(self.run);
+        // SAFETY: the caller's promise.
+        unsafe {
+            Quantize {
+                w: self.w.part(elements.clone()),
+                codes: self.codes.as_ref().map(|codes| codes.part(elements.clone())),
+                values: self.values.as_ref().map(|values| values.part(elements.clone())),
+                steps: &self.steps[part.runs.clone()],
+                run: part.within.len(),
+                ..*self
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{BLOCK, Kernel, Vectors};
 const TILE: usize = 16 * BLOCK;
 
 /// Most superblocks in a sum.
-const SUPERBLOCKS: usize = 256;
+pub(super) const SUPERBLOCKS: usize = 256;
 
 /// Terms to be summed, a block at a time.
 pub(super) trait Terms {
@@ -25,7 +25,7 @@ pub(super) trait Terms {
 
 /// Elements of a superblock in a sum over `n`.
 #[inline(always)]
-fn superblock_length(n: usize) -> usize {
+pub(super) fn superblock_length(n: usize) -> usize {
     n.div_ceil(SUPERBLOCKS).next_multiple_of(TILE).max(TILE)
 }
 
@@ -44,7 +44,7 @@ pub(super) fn striped_sum(start: usize, n: usize, terms: &mut impl Terms) -> f64
 }
 
 #[inline(always)]
-fn superblock_sum(start: usize, end: usize, terms: &mut impl Terms) -> f64 {
+pub(super) fn superblock_sum(start: usize, end: usize, terms: &mut impl Terms) -> f64 {
     let mut sum = 0.0;
     let mut at = start;
     while at < end {

@@ -59,7 +59,8 @@ impl<'a, T: Copy + Default> Streamed<'a, T> {
         run: usize,
         inputs: &[Input<'_, S>],
     ) -> Result<Self, Output<'a, T>> {
-        let bytes = output.len() * size_of::<T>();
+        // A part is streamed when the whole is: what one thread writes, another finds in a cache that they share.
+        let bytes = output.whole() * size_of::<T>();
         let aligned = output.address().is_multiple_of(VECTOR)
             && (run == output.len() || (run * size_of::<T>()).is_multiple_of(VECTOR));
         let pays = cfg!(target_arch = "x86_64")

@@ -8,12 +8,15 @@ use super::parameter::Parameter;
 use crate::calibrate;
 use crate::config::QatConfig;
 use crate::error::Error;
-use crate::kernels::{CodeRange, Dequantize, Input, Isa, Output, Quantize, Rounding, ScaleGradient, WeightGradient};
+use crate::kernels::{
+    CodeRange, Dequantize, HostPool, Input, Isa, Output, Quantize, Rounding, ScaleGradient, Sums, Threads,
+    WeightGradient,
+};
 use crate::layout::Layout;
 use crate::ste::SteVariant;
 
 /// The state behind a quantizer. Reached through [`DifferentiableQuantizer`](super::DifferentiableQuantizer).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Grid {
     parameter: Parameter,
     bits: u32,
@@ -22,6 +25,7 @@ pub struct Grid {
     layout: Layout,
     scales: Vec<f32>,
     steps: Vec<f32>,
+    threads: Threads,
 }
 
 impl Grid {
@@ -53,8 +57,11 @@ impl Grid {
 
     fn new(parameter: Parameter, bits: u32, ste: SteVariant, layout: Layout, scale: f32) -> Result<Self, Error> {
         ste.validate()?;
+        // The first use of the kernels reads the environment; better here than in a call that promises not to allocate.
+        Isa::current();
+        let (rounding, threads) = (Rounding::HalfAway, Threads::Own(1));
         let (scales, steps) = (Vec::new(), Vec::new());
-        let mut grid = Grid { parameter, bits, rounding: Rounding::HalfAway, ste, layout, scales, steps };
+        let mut grid = Grid { parameter, bits, rounding, ste, layout, scales, steps, threads };
         grid.replace_scales(layout, std::iter::repeat_n(scale, layout.groups()))?;
         Ok(grid)
     }
@@ -102,6 +109,17 @@ impl Grid {
         Ok(())
     }
 
+    /// Lets large calls use `threads` threads, the caller's among them; 0 for as many as this process may use.
+    pub(crate) fn set_threads(&mut self, threads: usize) {
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads = Threads::Own(if threads == 0 { available() } else { threads });
+    }
+
+    /// Lets large calls run on the host's threads.
+    pub(crate) fn set_host_pool(&mut self, pool: HostPool) {
+        self.threads = Threads::Host(pool);
+    }
+
     /// Gives every group the same scale.
     pub(crate) fn set_all_scales(&mut self, scale: f32) -> Result<(), Error> {
         self.check_scale("scale", scale)?;
@@ -120,8 +138,11 @@ impl Grid {
 
     pub(crate) fn set_scales(&mut self, scales: Input<'_, f32>) -> Result<(), Error> {
         check_length("scales", scales.len(), self.scales.len())?;
-        for group in 0..scales.len() {
-            self.check_scale("scales", scales.get(group))?;
+        for index in 0..scales.len() {
+            let (argument, value, allowed) = ("scales", scales.get(index), ALLOWED_SCALE);
+            if !self.allows(value) {
+                return Err(Error::InvalidElement { argument, index, value, allowed });
+            }
         }
         for group in 0..scales.len() {
             self.scales[group] = scales.get(group);
@@ -175,7 +196,7 @@ impl Grid {
         check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
         let (range, rounding) = (self.range(), self.rounding);
-        Isa::current().run(Quantize { w, codes, values, steps: &self.steps, run, range, rounding });
+        self.threads.run(Quantize { w, codes, values, steps: &self.steps, run, range, rounding });
         Ok(())
     }
 
@@ -192,7 +213,7 @@ impl Grid {
         check_length("grad_w", grad_w.len(), w.len())?;
         let (range, rounding, ste) = (self.range(), self.rounding, self.ste);
         let steps = &self.steps;
-        Isa::current().run(WeightGradient { w, values, grad_out, grad_w, steps, run, range, rounding, ste });
+        self.threads.run(WeightGradient { w, values, grad_out, grad_w, steps, run, range, rounding, ste });
         Ok(())
     }
 
@@ -214,15 +235,15 @@ impl Grid {
         let factor = f64::from(self.parameter.step_per_scale()) / normalizer;
         let (range, rounding, ste) = (self.range(), self.rounding, self.ste);
         let steps = &self.steps;
-        let kernel = ScaleGradient { w, grad_out, grad_w, factor, grad_scale, steps, run, range, rounding, ste };
-        Isa::current().run(kernel);
+        let sums = Sums::PerRun { grad_scale, factor };
+        ScaleGradient { w, grad_out, grad_w, sums, steps, run, range, rounding, ste }.run_on(self.threads);
         Ok(())
     }
 
     pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
         let run = self.layout.run(codes.len())?;
         check_length("values", values.len(), codes.len())?;
-        Isa::current().run(Dequantize { codes, values, steps: &self.steps, run });
+        self.threads.run(Dequantize { codes, values, steps: &self.steps, run });
         Ok(())
     }
 
@@ -236,13 +257,19 @@ impl Grid {
         if group < count { Ok(()) } else { Err(Error::IndexOutOfRange { argument: "group", index: group, count }) }
     }
 
-    /// Refuses a scale that would break the grid: not finite, not positive, or with a step that overflows.
     fn check_scale(&self, argument: &'static str, scale: f32) -> Result<(), Error> {
+        check_argument(argument, self.allows(scale), scale, ALLOWED_SCALE)
+    }
+
+    /// Whether a scale keeps the grid's invariant: finite and positive, like its step.
+    fn allows(&self, scale: f32) -> bool {
         let step = self.parameter.step(scale);
-        let holds = scale > 0.0 && step > 0.0 && step.is_finite();
-        check_argument(argument, holds, scale, "positive and finite, and so must be its step")
+        scale > 0.0 && step > 0.0 && step.is_finite()
     }
 }
+
+/// What a scale must be, for messages.
+const ALLOWED_SCALE: &str = "positive and finite, and so must be its step";
 
 /// Half the number of codes, `2^(bits-1)`.
 fn half(bits: u32) -> f32 {

@@ -10,7 +10,7 @@ use crate::ste::SteVariant;
 use std::f32::consts::PI;
 
 /// Quantizes to multiples of `alpha * PI / k`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct PiQuantDifferentiable {
     grid: Grid,
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::ste::SteVariant;
 
 /// Quantizes to multiples of a scale.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct UniformQuantizer {
     grid: Grid,
 }

@@ -83,6 +83,23 @@ pub unsafe extern "C" fn diffquant_config_from_json(
     report(|| unsafe { pointer::write_handle(out, make) })
 }
 
+/// Makes a copy that shares nothing with the original.
+///
+/// @param config the original
+/// @param out receives the handle; free it with diffquant_config_free
+/// @return DIFFQUANT_STATUS_OK; NULL_POINTER; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_config_clone(
+    config: *const diffquant_config,
+    out: *mut *mut diffquant_config,
+) -> diffquant_status {
+    // SAFETY: both pointers keep the header's conventions.
+    report(|| unsafe {
+        let original = pointer::handle("config", config)?;
+        pointer::write_handle(out, || Ok(diffquant_config(original.0.clone())))
+    })
+}
+
 /// Writes a configuration as JSON, indented by two spaces, with a NUL at the end.
 ///
 /// To learn the length, call with cap = 0.

@@ -1,12 +1,15 @@
 //! `diffquant_quantizer`: a quantizer behind a handle.
 //!
-//! `mod` makes, copies and frees one; `settings` is what can be set and asked; `tensors` is the work.
+//! `mod` makes, copies and frees one; `settings` is what can be set and asked; `threads` who runs it;
+//! `tensors` is the work.
 
 mod settings;
 mod tensors;
+mod threads;
 
 pub use settings::*;
 pub use tensors::*;
+pub use threads::*;
 
 use super::config::diffquant_config;
 use super::pointer;

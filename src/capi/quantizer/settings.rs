@@ -14,7 +14,7 @@ use crate::quantizer::Grid;
 ///
 /// # Safety
 /// The handle keeps the header's conventions.
-unsafe fn change(
+pub(super) unsafe fn change(
     quantizer: *mut diffquant_quantizer,
     change: impl FnOnce(&mut Grid) -> Result<(), Error>,
 ) -> diffquant_status {

@@ -1,0 +1,282 @@
+//! One call on many threads, with the bits of one.
+//!
+//! Threads are opt-in: most tensors are small, most callers have threads of their own, and waking one costs more than a
+//! small tensor takes. A tensor is divided where its sums are (whole runs, or whole superblocks of a run), so no part's
+//! result depends on how many there are. Parts run on threads that end before the call does, which keeps unloading the
+//! library safe, or on the host's own pool.
+
+use super::{Isa, Kernel};
+use std::ffi::c_void;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Elements that are worth a thread: a call of fewer than two times this runs on its caller's.
+const PART: usize = 512 << 10;
+
+/// Most parts of a call: one bit each in the books kept on a host's pool.
+const MOST_PARTS: usize = u64::BITS as usize;
+
+/// What a host's pool is given to run: `run(task, index)`, once for each index.
+pub(crate) type ParallelTask = unsafe extern "C" fn(task: *mut c_void, index: usize);
+
+/// A host's pool: calls `run(task, index)` for every index below `count`, on any threads, and returns when all are done.
+pub(crate) type ParallelFor =
+    unsafe extern "C" fn(context: *mut c_void, count: usize, run: ParallelTask, task: *mut c_void);
+
+/// Who runs the parts of a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Threads {
+    /// This many threads, the caller's among them; 1 is the caller's alone.
+    Own(usize),
+    /// The host's pool.
+    Host(HostPool),
+}
+
+/// A host's pool and what it wants to be called with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HostPool {
+    parallel_for: ParallelFor,
+    context: *mut c_void,
+}
+
+// SAFETY: the context is only handed back to the host, who promised in `new` that any thread may do so.
+unsafe impl Send for HostPool {}
+// SAFETY: as above.
+unsafe impl Sync for HostPool {}
+
+impl HostPool {
+    /// # Safety
+    /// While a quantizer uses it, `parallel_for` may be called with `context` from any thread, behaves as [`ParallelFor`]
+    /// says, calls nothing after it has returned, and does not unwind.
+    pub(crate) unsafe fn new(parallel_for: ParallelFor, context: *mut c_void) -> Self {
+        HostPool { parallel_for, context }
+    }
+}
+
+/// Part of a tensor: whole runs, or superblocks of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part {
+    pub(super) runs: Range<usize>,
+    /// The elements within each of the runs.
+    pub(super) within: Range<usize>,
+}
+
+impl Part {
+    /// The elements of the tensor, whose runs have `run` elements.
+    pub(super) fn elements(&self, run: usize) -> Range<usize> {
+        let first = self.runs.start * run + self.within.start;
+        first..first + self.runs.len() * self.within.len()
+    }
+}
+
+/// A kernel that can be done in parts.
+pub(crate) trait Divisible: Kernel<Result = ()> + Sync {
+    /// How many runs there are, and elements in each.
+    fn runs(&self) -> (usize, usize);
+
+    /// The same work on a part.
+    ///
+    /// # Safety
+    /// Parts that are run at the same time share no element.
+    unsafe fn part(&self, part: &Part) -> Self;
+}
+
+impl Threads {
+    /// Runs a kernel, in parts when it is large and there are threads for it.
+    #[inline]
+    pub(crate) fn run<K: Divisible>(self, kernel: K) {
+        let (runs, run) = kernel.runs();
+        match self.parts(runs * run) {
+            1 => Isa::current().run(kernel),
+            parts => self.run_parts(&kernel, parts),
+        }
+    }
+
+    #[cold]
+    fn run_parts<K: Divisible>(self, kernel: &K, parts: usize) {
+        let isa = Isa::current();
+        // SAFETY: `divide` never gives an element twice.
+        let work = |part: &Part| isa.run(unsafe { kernel.part(part) });
+        let (runs, run) = kernel.runs();
+        for parts in divide(runs, run, parts) {
+            self.for_each(parts.count, &|index| work(&parts.get(index)));
+        }
+    }
+
+    /// Into how many parts a tensor of `n` elements is divided.
+    #[inline]
+    pub(super) fn parts(self, n: usize) -> usize {
+        let threads = match self {
+            Threads::Own(threads) => threads,
+            Threads::Host(_) => MOST_PARTS,
+        };
+        if threads == 1 { 1 } else { (n / PART).clamp(1, threads.min(MOST_PARTS)) }
+    }
+
+    /// Calls `work` for every index below `count`, which is at most [`MOST_PARTS`], and returns when all are done.
+    pub(super) fn for_each(self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        match self {
+            Threads::Own(_) => std::thread::scope(|scope| {
+                for index in 1..count {
+                    let thread = std::thread::Builder::new().spawn_scoped(scope, move || work(index));
+                    if thread.is_err() {
+                        // No thread is to be had: this one does the work.
+                        work(index);
+                    }
+                }
+                work(0);
+            }),
+            Threads::Host(pool) => pool.for_each(count, work),
+        }
+    }
+}
+
+/// The books of one call on a host's pool: which parts were begun, and which are done.
+struct Books<'a> {
+    work: &'a (dyn Fn(usize) + Sync),
+    count: usize,
+    begun: AtomicU64,
+    done: AtomicU64,
+    panicked: AtomicU64,
+}
+
+impl Books<'_> {
+    /// Does a part, unless somebody has begun it.
+    fn run(&self, index: usize) {
+        let bit = 1 << index;
+        if self.begun.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return;
+        }
+        if catch_unwind(AssertUnwindSafe(|| (self.work)(index))).is_err() {
+            self.panicked.fetch_or(bit, Ordering::Relaxed);
+        }
+        self.done.fetch_or(bit, Ordering::Release);
+    }
+}
+
+impl HostPool {
+    /// The host may get it wrong: an index twice is done once, one left out is done here, and one still running when the
+    /// host returns is waited for.
+    fn for_each(self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        unsafe extern "C" fn run(task: *mut c_void, index: usize) {
+            // SAFETY: the host hands back the task that it was given, before `parallel_for` has returned.
+            let books = unsafe { &*task.cast::<Books<'_>>() };
+            if index < books.count {
+                books.run(index);
+            }
+        }
+        let (begun, done, panicked) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let books = Books { work, count, begun, done, panicked };
+        // SAFETY: the promise of `HostPool::new`; the books outlive the call.
+        unsafe { (self.parallel_for)(self.context, count, run, (&raw const books).cast_mut().cast()) };
+        for index in 0..count {
+            books.run(index);
+        }
+        while books.done.load(Ordering::Acquire).count_ones() as usize != count {
+            std::thread::yield_now();
+        }
+        if books.panicked.load(Ordering::Relaxed) != 0 {
+            resume_unwind(Box::new("a part of a call on the host's threads failed"));
+        }
+    }
+}
+
+/// Parts that may run at the same time.
+pub(super) struct Parts {
+    pub(super) count: usize,
+    runs: Range<usize>,
+    run: usize,
+}
+
+impl Parts {
+    /// Whether each part has all elements of its runs.
+    pub(super) fn holds_whole_runs(&self) -> bool {
+        self.runs.len() > 1
+    }
+
+    /// Part `index` of them.
+    pub(super) fn get(&self, index: usize) -> Part {
+        let share = |total: usize| index * total / self.count..(index + 1) * total / self.count;
+        if self.holds_whole_runs() {
+            return Part { runs: share(self.runs.len()), within: 0..self.run };
+        }
+        let superblock = super::reduce::superblock_length(self.run);
+        let blocks = share(self.run.div_ceil(superblock));
+        Part { runs: self.runs.clone(), within: blocks.start * superblock..self.run.min(blocks.end * superblock) }
+    }
+}
+
+/// Divides `runs` runs of `run` elements: many runs among the parts, a few runs one after the other.
+pub(super) fn divide(runs: usize, run: usize, parts: usize) -> impl Iterator<Item = Parts> {
+    let together = if runs >= parts { runs } else { 1 };
+    (0..runs).step_by(together.max(1)).map(move |first| {
+        let superblocks = run.div_ceil(super::reduce::superblock_length(run));
+        let count = if together > 1 { parts } else { parts.min(superblocks) };
+        Parts { count, runs: first..first + together, run }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_every_element_once_and_end_at_superblocks() {
+        for (runs, run) in [(1, 1 << 20), (1, (16 << 20) + 77), (2, 1 << 20), (3, 700_001), (64, 40_000), (1 << 20, 3)]
+        {
+            for parts in [2, 3, 7, 64] {
+                let mut next = 0;
+                for parts in divide(runs, run, parts) {
+                    for index in 0..parts.count {
+                        let part = parts.get(index);
+                        let elements = part.elements(run);
+                        assert_eq!(elements.start, next, "{runs} x {run}: {part:?}");
+                        assert!(part.within.start.is_multiple_of(512));
+                        next = elements.end;
+                    }
+                }
+                assert_eq!(next, runs * run, "{runs} x {run} in {parts}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_calls_and_single_threads_are_not_divided() {
+        assert_eq!(Threads::Own(1).parts(1 << 30), 1);
+        assert_eq!(Threads::Own(8).parts((1 << 20) - 1), 1);
+        assert_eq!(Threads::Own(8).parts(1 << 20), 2);
+        assert_eq!(Threads::Own(8).parts(1 << 30), 8);
+        assert_eq!(Threads::Own(1000).parts(1 << 30), 64);
+    }
+
+    /// Pools that call in order, backwards, twice, half of it, with indices that do not exist, or not at all.
+    #[test]
+    fn a_host_that_gets_it_wrong_still_gets_every_part_done_once() {
+        unsafe extern "C" fn pool(kind: *mut c_void, count: usize, run: ParallelTask, task: *mut c_void) {
+            let indices: Vec<usize> = match kind.addr() {
+                0 => (0..count).collect(),
+                1 => (0..count).rev().collect(),
+                2 => (0..count).chain(0..count).collect(),
+                3 => (0..count / 2).collect(),
+                4 => (0..count + 100).chain([usize::MAX]).collect(),
+                _ => Vec::new(),
+            };
+            for index in indices {
+                // SAFETY: what a host does: the task it was given.
+                unsafe { run(task, index) };
+            }
+        }
+        for kind in 0..6 {
+            for count in [1, 2, 63, 64] {
+                let done: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
+                // SAFETY: the pool above keeps its promise, or breaks it in a way that is allowed for.
+                let pool = unsafe { HostPool::new(pool, std::ptr::without_provenance_mut(kind)) };
+                Threads::Host(pool).for_each(count, &|index| {
+                    done[index].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 1), "kind {kind}, {count} parts");
+            }
+        }
+    }
+}
