@@ -278,7 +278,7 @@ fn bits_do_not_depend_on_where_a_buffer_starts() {
 /// Outputs this large are streamed past the cache when they are aligned and not in place; each way gives the same bits.
 #[test]
 fn large_outputs_are_the_oracles_streamed_or_not() {
-    const N: usize = (2 << 20) + 37;
+    const N: usize = (4 << 20) + 37;
     let step = 0.1;
     let w = weights(9, N, step);
     let grad_out = random(10, N);
@@ -288,7 +288,7 @@ fn large_outputs_are_the_oracles_streamed_or_not() {
     let gradients: Vec<f32> =
         (0..N).map(|at| reference::weight_gradient(ste, w[at], values[at], grad_out[at])).collect();
     let same = |a: &[f32], b: &[f32], case: &str| {
-        // A message with two million numbers helps nobody.
+        // A message with four million numbers helps nobody.
         let differs = a.iter().zip(b).position(|(a, b)| bits(&[*a]) != bits(&[*b]));
         assert_eq!(differs, None, "{case}");
     };
