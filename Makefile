@@ -23,9 +23,12 @@ demo: build ## train the digits classifier of examples/c against an installed li
 	+cmake --build $(DEMO)
 	$(DEMO)/train_digits examples/data/digits.csv $(DEMO)/digits.svg
 
+# The second run is on a processor without AVX, emulated: whatever computes, by the baseline's code.
 test: ## run every test
 	scripts/setup.sh test
 	cargo test --locked
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='qemu-x86_64 -cpu Nehalem' DIFFQUANT_EXPECTED_ISA=baseline \
+		cargo test --locked --lib --test isa --test conformance --test defects --test threads
 
 bench: ## run the benchmarks
 	cargo bench --locked
