@@ -109,6 +109,15 @@ enum class Rounding : diffquant_rounding {
     Stochastic = DIFFQUANT_ROUNDING_STOCHASTIC, ///< #DIFFQUANT_ROUNDING_STOCHASTIC
 };
 
+/// An instruction set, the diffquant_isa of C.
+enum class Isa : diffquant_isa {
+    Fastest = DIFFQUANT_ISA_FASTEST,   ///< #DIFFQUANT_ISA_FASTEST
+    Baseline = DIFFQUANT_ISA_BASELINE, ///< #DIFFQUANT_ISA_BASELINE
+    Avx2 = DIFFQUANT_ISA_AVX2,         ///< #DIFFQUANT_ISA_AVX2
+    Avx512 = DIFFQUANT_ISA_AVX512,     ///< #DIFFQUANT_ISA_AVX512
+    Neon = DIFFQUANT_ISA_NEON,         ///< #DIFFQUANT_ISA_NEON
+};
+
 // ---- The library ----------------------------------------------------------------------------------------------------
 
 /// The name of a status: diffquant_status_name().
@@ -125,6 +134,14 @@ enum class Rounding : diffquant_rounding {
 /// The version of the loaded library: diffquant_version_number().
 /// @return major << 16 | minor << 8 | patch
 [[nodiscard]] inline std::uint32_t version_number() noexcept { return diffquant_version_number(); }
+
+/// The version of the C header that was compiled, comparable with version_number().
+inline constexpr std::uint32_t header_version_number =
+    DIFFQUANT_VERSION_MAJOR << 16 | DIFFQUANT_VERSION_MINOR << 8 | DIFFQUANT_VERSION_PATCH;
+
+/// The name of the instruction set in use: diffquant_isa_name().
+/// @return "baseline", "avx2", "avx512" or "neon"; lives as long as the library is loaded
+[[nodiscard]] inline const char *isa_name() noexcept { return diffquant_isa_name(); }
 
 // ---- Errors ---------------------------------------------------------------------------------------------------------
 
@@ -345,9 +362,10 @@ public:
     /// @return its owner
     [[nodiscard]] static Config adopt(diffquant_config *object) noexcept { return Config(object); }
 
-    /// @return a copy that shares nothing with this one
-    /// @throws Error with InvalidConfig where to_json() does
-    [[nodiscard]] Config clone() const { return from_json(to_json()); }
+    /// @return a copy that shares nothing with this one: diffquant_config_clone()
+    [[nodiscard]] Config clone() const {
+        return Config(detail::result<diffquant_config *>(diffquant_config_clone, native_handle()));
+    }
 
     /// Writes JSON, indented by two spaces: diffquant_config_to_json().
     /// @return UTF-8 text
@@ -593,6 +611,11 @@ private:
 
 // ---- Quantizers -----------------------------------------------------------------------------------------------------
 
+/// Chooses the instruction set of the whole process: diffquant_set_isa().
+/// @param isa which
+/// @throws Error with Unsupported for one that this machine lacks
+inline void set_isa(Isa isa) { detail::check(diffquant_set_isa(static_cast<diffquant_isa>(isa))); }
+
 /// The alpha at which the codes of a pi quantizer span a range of weights: diffquant_pi_scale_from_range().
 /// @param range largest minus smallest weight, positive and finite
 /// @param bits width of a code, 2 to 5
@@ -709,6 +732,19 @@ public:
     /// @return what happens halfway between two codes: diffquant_quantizer_rounding()
     [[nodiscard]] Rounding rounding() const {
         return static_cast<Rounding>(get<diffquant_rounding>(diffquant_quantizer_rounding));
+    }
+
+    // Threads
+
+    /// Lets large calls use several threads: diffquant_quantizer_set_threads().
+    /// @param threads how many, the caller's among them; 0 for as many as this process may use
+    void set_threads(std::size_t threads) { call(diffquant_quantizer_set_threads, threads); }
+
+    /// Lets large calls run on the host's own threads: diffquant_quantizer_set_parallel_for().
+    /// @param parallel_for the host's pool, which must not throw; null for the caller's thread alone
+    /// @param context handed to parallel_for
+    void set_parallel_for(diffquant_parallel_for parallel_for, void *context) {
+        call(diffquant_quantizer_set_parallel_for, parallel_for, context);
     }
 
     // Scales
