@@ -79,7 +79,7 @@ unsafe extern "C" fn pool(
 #[test]
 fn any_number_of_threads_and_any_pool_give_the_same_bits() {
     const MI: usize = 1 << 20;
-    for (channels, run) in [(1, 1000), (1, 3 * MI + 77), (2, MI + 5), (3, MI / 2), (4096, 300), (70, 16_384)] {
+    for (channels, run) in [(1, 1000), (1, 6 * MI + 77), (2, 2 * MI + 5), (3, MI / 2), (4096, 1100), (70, 16_384)] {
         let (w, grad_out) = (numbers(1, channels * run), numbers(2, channels * run));
         let calls = AtomicUsize::new(0);
         let mut q = ptr::null_mut();

@@ -133,7 +133,7 @@ impl Isa {
     }
 
     /// Runs `kernel` compiled for this instruction set.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Result {
         match self.0 {
             Level::Baseline => kernel.run::<Portable>(),

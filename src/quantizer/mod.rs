@@ -131,7 +131,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
         self.grid_mut().init_scale(w.into())
     }
 
-    /// Lets calls of 1 Mi elements or more use `threads` threads, the caller's among them; 0 for as many as this process may
+    /// Lets calls of 4 Mi elements or more use `threads` threads, the caller's among them; 0 for as many as this process may
     /// use. The threads end with the call, and results are the same bits for any number. The default is 1.
     fn set_threads(&mut self, threads: usize) {
         self.grid_mut().set_threads(threads);

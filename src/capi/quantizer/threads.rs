@@ -21,8 +21,8 @@ pub type diffquant_parallel_for = Option<
 
 /// Lets large calls use several threads. Results are the same bits for any number.
 ///
-/// forward, backward, backward_scale and dequantize of 1 Mi elements or more are divided, into at most one part per 512 Ki
-/// elements. The threads are made for the call and end with it, so unloading the library stays safe; making them
+/// forward, backward, backward_scale and dequantize of 4 Mi elements or more are divided, into at most one part per 2 Mi
+/// elements; below, making threads costs more than they save. The threads are made for the call and end with it, so unloading the library stays safe; making them
 /// allocates. Where a thread cannot be had, the caller's does its part. This replaces a pool set before.
 ///
 /// @param quantizer the quantizer to change
@@ -43,7 +43,8 @@ pub unsafe extern "C" fn diffquant_quantizer_set_threads(
     }
 }
 
-/// Lets large calls run on the host's own threads, divided as diffquant_quantizer_set_threads says, into at most 64 parts.
+/// Lets large calls run on the host's own threads: those that diffquant_quantizer_set_threads names, from 1 Mi elements on, in
+/// parts of at least 512 Ki elements, at most 64 of them. Results are the same bits as one thread's.
 /// Copies of the quantizer use them too.
 ///
 /// @param quantizer the quantizer to change
