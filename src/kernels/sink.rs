@@ -2,8 +2,8 @@
 //!
 //! A store to memory that is not cached first reads the line that it will overwrite. For outputs that are larger than the
 //! cache will keep anyway, a non-temporal store saves that read; below, it takes from the cache what the next reader wants
-//! (with 32 MiB of it, forward of 2 Mi weights takes 1.3 times as long, of 16 Mi 0.8 to 0.9 times). [`Streamed`] is such an output. It is
-//! never chosen for in-place work: there the line is in the cache already.
+//! (with 32 MiB of it, forward of 2 Mi weights takes 1.3 times as long, of 16 Mi 0.8 to 0.9 times). [`Streamed`] is such
+//! an output. It is never chosen for in-place work: there the line is in the cache already.
 
 use super::BLOCK;
 use super::buffer::{Block, Input, Output};
