@@ -6,7 +6,7 @@ DEMO := target/demo
 MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: build install demo test bench lint doc clean help
+.PHONY: build install demo test bench bench-peers lint doc clean help
 .DEFAULT_GOAL := build
 
 build: ## build libdiffquant in release (the default target)
@@ -33,6 +33,10 @@ test: ## run every test
 bench: ## run the benchmarks
 	cargo bench --locked
 
+bench-peers: ## time numba and onnxruntime beside diffquant; PEERS=torch adds PyTorch
+	cargo build --locked --release
+	python3 scripts/bench_peers.py $(PEERS)
+
 lint: ## check format, clippy and shell scripts
 	scripts/setup.sh lint
 	cargo fmt --check
@@ -48,4 +52,4 @@ clean: ## remove target/
 	cargo clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile | expand -t 15

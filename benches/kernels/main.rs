@@ -1,140 +1,80 @@
 //! Each kernel beside a memory stream that moves the same bytes and does almost no arithmetic.
 //!
-//! `make bench` runs it: one thread, f32, per tensor, caller-owned buffers that were touched before. The two of a pair run
-//! one after the other in the same process, so their ratio is worth more than either time.
+//! `make bench` runs it: one thread, f32, buffers that the caller owns and has touched. It ends in the tables of
+//! `docs/performance.md`, and leaves in `target/bench` those tables, the pictures, and one line of JSON per figure.
+//!
+//!     cargo bench                      # everything, in less than five minutes
+//!     cargo bench -- forward           # the rows whose name matches a regular expression
+//!     cargo bench -- --quick           # fewer rounds, three sizes
+//!     DIFFQUANT_BENCH_PAGES=small cargo bench
+//!
+//! - `rounds`: how two things are compared; `stream`, `division`: the limits; `memory`: the buffers and their pages.
+//! - `rows`, `conditions`, `calls`: what is measured. A new row goes there.
+//! - `figures`, `machine`, `tables`, `chart`: what becomes of it.
 
+mod calls;
+mod chart;
+mod conditions;
+mod division;
+mod figures;
+mod machine;
+mod memory;
+mod rounds;
+mod rows;
 mod stream;
+mod tables;
 
-use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
-use diffquant::{DifferentiableQuantizer, SteVariant, UniformQuantizer};
-use std::hint::black_box;
-use std::time::Duration;
+use criterion::Criterion;
+use machine::Machine;
+use memory::Memory;
+use rounds::Session;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, io};
 
-const LENGTHS: [usize; 3] = [4 << 10, 256 << 10, 16 << 20];
+/// The columns of the tables.
+const COLUMNS: [usize; 3] = [4 << 10, 256 << 10, 16 << 20];
 
-/// Numbers around zero, some beyond the code range, the same on every run.
-fn weights(n: usize) -> Vec<f32> {
-    let mut state = 1u32;
-    let mut draw = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / 8_388_608.0 - 1.0
-    };
-    (0..n).map(|_| draw()).collect()
-}
+/// The sizes of the pictures: powers of two.
+const SWEEP: std::ops::RangeInclusive<u32> = 10..=26;
 
-fn quantizer(w: &[f32], ste: SteVariant) -> UniformQuantizer {
-    let mut quantizer = UniformQuantizer::new(4, ste).expect("4 bits are valid");
-    quantizer.init_scale(w).expect("the weights are finite");
-    quantizer
-}
+fn main() {
+    let start = Instant::now();
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let mut criterion = Criterion::default().without_plots().sample_size(10).nresamples(1_001).configure_from_args();
+    let sweep: Vec<usize> = if quick { COLUMNS.into() } else { SWEEP.map(|power| 1 << power).collect() };
 
-/// Times `kernel` and `stream`, which move `bytes` per element.
-fn pair(
-    c: &mut Criterion,
-    name: &str,
-    bytes: u64,
-    mut kernel: impl FnMut(&mut Buffers),
-    mut stream: impl FnMut(&mut Buffers),
-) {
-    let mut group = c.benchmark_group(name);
-    for n in LENGTHS {
-        let mut buffers = Buffers::new(n);
-        group.throughput(Throughput::Bytes(bytes * n as u64));
-        measure(&mut group, "kernel", n, &mut buffers, &mut kernel);
-        measure(&mut group, "stream", n, &mut buffers, &mut stream);
+    let memory = Memory::new(sweep[sweep.len() - 1]);
+    let machine = Machine::inspect(memory.pages());
+    let mut session = Session { criterion: &mut criterion, memory, figures: Vec::new() };
+    let long = Duration::from_millis(if quick { 200 } else { 1200 });
+    let short = long / 5;
+    for row in &rows::ROWS {
+        for &n in &sweep {
+            row.measure(&mut session, n, if COLUMNS.contains(&n) { long } else { short });
+        }
     }
-    group.finish();
-}
+    conditions::measure(&mut session, &COLUMNS, long);
+    calls::measure(&mut session, short);
 
-fn measure(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    side: &str,
-    n: usize,
-    buffers: &mut Buffers,
-    run: &mut impl FnMut(&mut Buffers),
-) {
-    group.bench_with_input(BenchmarkId::new(side, n), &n, |b, _| b.iter(|| run(black_box(buffers))));
-}
-
-struct Buffers {
-    w: Vec<f32>,
-    grad_out: Vec<f32>,
-    codes: Vec<i8>,
-    values: Vec<f32>,
-    grad_w: Vec<f32>,
-    quantizer: UniformQuantizer,
-}
-
-impl Buffers {
-    fn new(n: usize) -> Buffers {
-        let w = weights(n);
-        let quantizer = quantizer(&w, SteVariant::Ewgs { lambda: 0.1 });
-        Buffers { grad_out: w.clone(), codes: vec![1; n], values: w.clone(), grad_w: vec![1.0; n], w, quantizer }
+    let figures = session.figures;
+    if figures.is_empty() {
+        return;
     }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    let tables = tables::markdown(&machine, &figures, start.elapsed());
+    save(&folder, &machine, &figures, &tables).expect("target/bench is writable");
+    println!("\n{tables}\nin {}: tables.md, figures.jsonl and pictures", folder.display());
 }
 
-fn kernels(c: &mut Criterion) {
-    pair(
-        c,
-        "forward, codes and values",
-        9,
-        |b| b.quantizer.forward_into(&b.w, Some(&mut b.codes), Some(&mut b.values)).unwrap(),
-        |b| stream::read_float_write_float_and_byte(&b.w, &mut b.values, &mut b.codes),
-    );
-    pair(
-        c,
-        "forward, values",
-        8,
-        |b| b.quantizer.forward_into(&b.w, None, Some(&mut b.values)).unwrap(),
-        |b| stream::read_float_write_float(&b.w, &mut b.values),
-    );
-    pair(
-        c,
-        "forward, codes",
-        5,
-        |b| b.quantizer.forward_into(&b.w, Some(&mut b.codes), None).unwrap(),
-        |b| stream::read_float_write_byte(&b.w, &mut b.codes),
-    );
-    pair(
-        c,
-        "backward, EWGS with values",
-        16,
-        |b| b.quantizer.backward_into(&b.w, Some(&b.values), &b.grad_out, &mut b.grad_w).unwrap(),
-        |b| stream::read_three_floats_write_float(&b.w, &b.values, &b.grad_out, &mut b.grad_w),
-    );
-    pair(
-        c,
-        "backward_scale, EWGS",
-        12,
-        |b| b.quantizer.backward_scale_into(&b.w, &b.grad_out, Some(&mut b.grad_w), &mut [0.0]).unwrap(),
-        |b| stream::read_two_floats_write_float(&b.w, &b.grad_out, &mut b.grad_w),
-    );
-    pair(
-        c,
-        "dequantize",
-        5,
-        |b| b.quantizer.dequantize_into(&b.codes, &mut b.values).unwrap(),
-        |b| stream::read_byte_write_float(&b.codes, &mut b.values),
-    );
-    pair(
-        c,
-        "init_scale",
-        4,
-        |b| b.quantizer.init_scale(&b.w).unwrap(),
-        |b| {
-            black_box(stream::read_float(&b.w));
-        },
-    );
+fn save(folder: &Path, machine: &Machine, figures: &[figures::Figure], tables: &str) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    figures::append_json_lines(&folder.join("figures.jsonl"), machine, figures)?;
+    fs::write(folder.join("tables.md"), tables)?;
+    for picture in &chart::PICTURES {
+        if let Some(svg) = picture.draw(figures, machine) {
+            fs::write(folder.join(picture.file), svg)?;
+        }
+    }
+    Ok(())
 }
-
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1))
-        .sample_size(20);
-    targets = kernels
-}
-criterion_main!(benches);

@@ -110,10 +110,16 @@ impl Kernel for MaxMagnitude<'_> {
 /// One number from the lanes. Outlined for the reason that [`fold`] is.
 #[inline(never)]
 fn largest_if_finite(maxima: &[f32; BLOCK], beyond_finite: &[u32; BLOCK]) -> f32 {
-    if beyond_finite.iter().any(|bits| bits >> 31 == 1) {
-        return f32::NAN;
+    let (mut maxima, mut beyond_finite) = (*maxima, *beyond_finite);
+    let mut half = BLOCK / 2;
+    while half > 0 {
+        for lane in 0..half {
+            maxima[lane] = maxima[lane].max(maxima[lane + half]);
+            beyond_finite[lane] |= beyond_finite[lane + half];
+        }
+        half /= 2;
     }
-    maxima.iter().copied().fold(0.0, f32::max)
+    if beyond_finite[0] >> 31 == 1 { f32::NAN } else { maxima[0] }
 }
 
 /// A maximum of floats loses NaN, so what is not finite is noted beside it: the bits of such a magnitude are at least

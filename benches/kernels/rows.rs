@@ -1,0 +1,176 @@
+//! The rows of the table: each kernel, beside the stream of its essential bytes.
+//!
+//! Essential bytes are what the mathematics has to read and write, not what a kernel happens to: the pass-through
+//! estimators need no weight, so reading one would show as a lower ratio. The last two rows are no kernels of ours but
+//! limits: the divider's and the C library's.
+
+use crate::division::divide;
+use crate::figures::Kind;
+use crate::memory::Tensors;
+use crate::rounds::{Session, Side};
+use crate::stream::{Stores, Stream};
+use diffquant::{DifferentiableQuantizer, SteVariant, UniformQuantizer};
+use std::hint::black_box;
+use std::time::Duration;
+
+/// A kernel and its stream.
+pub struct Row {
+    pub name: &'static str,
+    /// Read and written per element.
+    pub bytes: usize,
+    ste: SteVariant,
+    pub kernel: fn(&mut UniformQuantizer, &mut Tensors<'_>),
+    stream: Traffic,
+}
+
+enum Traffic {
+    /// Writes, so both kinds of stores are tried.
+    Written(fn(Stream, &mut Tensors<'_>)),
+    /// Only reads; from memory, four places at a time can be faster than one.
+    Read { one: fn(Stream, &mut Tensors<'_>), four: fn(Stream, &mut Tensors<'_>) },
+}
+
+const EWGS: SteVariant = SteVariant::Ewgs { lambda: 0.1 };
+const CLIPPED: SteVariant = SteVariant::Clipped { clip_val: 0.5 };
+
+/// All rows, in the order of the table.
+pub const ROWS: [Row; 13] = [
+    Row {
+        name: "forward, codes + values",
+        bytes: 9,
+        ste: SteVariant::Standard,
+        kernel: |q, t| q.forward_into(t.w, Some(t.codes), Some(t.values)).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.w], [], [t.values], [t.codes])),
+    },
+    Row {
+        name: "forward, values",
+        bytes: 8,
+        ste: SteVariant::Standard,
+        kernel: |q, t| q.forward_into(t.w, None, Some(t.values)).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.w], [], [t.values], [])),
+    },
+    Row {
+        name: "forward, codes",
+        bytes: 5,
+        ste: SteVariant::Standard,
+        kernel: |q, t| q.forward_into(t.w, Some(t.codes), None).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.w], [], [], [t.codes])),
+    },
+    Row {
+        name: "backward, STANDARD",
+        bytes: 8,
+        ste: SteVariant::Standard,
+        kernel: |q, t| q.backward_into(t.w, Some(t.values), t.grad_out, t.grad_w).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "backward, LEARNED_STEP_SIZE",
+        bytes: 8,
+        ste: SteVariant::LearnedStepSize,
+        kernel: |q, t| q.backward_into(t.w, Some(t.values), t.grad_out, t.grad_w).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "backward, CLIPPED",
+        bytes: 12,
+        ste: CLIPPED,
+        kernel: |q, t| q.backward_into(t.w, Some(t.values), t.grad_out, t.grad_w).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.w, t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "backward, EWGS",
+        bytes: 16,
+        ste: EWGS,
+        kernel: |q, t| q.backward_into(t.w, Some(t.values), t.grad_out, t.grad_w).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.w, t.values, t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "backward_scale, LEARNED_STEP_SIZE",
+        bytes: 12,
+        ste: SteVariant::LearnedStepSize,
+        kernel: backward_scale,
+        stream: Traffic::Written(|s, t| s.run([t.w, t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "backward_scale, EWGS",
+        bytes: 12,
+        ste: EWGS,
+        kernel: backward_scale,
+        stream: Traffic::Written(|s, t| s.run([t.w, t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "dequantize",
+        bytes: 5,
+        ste: SteVariant::Standard,
+        kernel: |q, t| q.dequantize_into(t.codes, t.values).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([], [t.codes], [t.values], [])),
+    },
+    Row {
+        name: "init_scale",
+        bytes: 4,
+        ste: SteVariant::Standard,
+        kernel: |q, t| q.init_scale(t.w).unwrap(),
+        stream: Traffic::Read {
+            one: |s, t| s.run([t.w], [], [], []),
+            four: |s, t| {
+                let (first, second) = t.w.split_at(t.w.len() / 2);
+                let (a, b) = first.split_at(first.len() / 2);
+                let (c, d) = second.split_at(second.len() / 2);
+                s.run([a, b, c, d], [], [], []);
+            },
+        },
+    },
+    Row {
+        name: "division alone",
+        bytes: 8,
+        ste: SteVariant::Standard,
+        kernel: |q, t| divide(t.w, q.scale(), t.values),
+        stream: Traffic::Written(|s, t| s.run([t.w], [], [t.values], [])),
+    },
+    Row {
+        name: "memcpy",
+        bytes: 8,
+        ste: SteVariant::Standard,
+        kernel: |_, t| t.values.copy_from_slice(t.w),
+        stream: Traffic::Written(|s, t| s.run([t.w], [], [t.values], [])),
+    },
+];
+
+fn backward_scale(q: &mut UniformQuantizer, t: &mut Tensors<'_>) {
+    let groups = q.scales().len();
+    q.backward_scale_into(t.w, t.grad_out, Some(t.grad_w), &mut t.grad_scale[..groups]).unwrap();
+}
+
+impl Row {
+    /// A 4-bit quantizer with the row's estimator, its scales from `w`.
+    pub fn quantizer(&self, w: &[f32], channels: usize) -> UniformQuantizer {
+        let mut quantizer = UniformQuantizer::new(4, self.ste).expect("4 bits are valid");
+        quantizer.init_per_channel(channels).expect("there is a channel");
+        quantizer.init_scale(w).expect("the weights are finite");
+        quantizer
+    }
+
+    fn streams(&self) -> Vec<Side<'static>> {
+        let mut sides = Vec::new();
+        for stream in Stream::available() {
+            let (regular, run) = (stream.stores() == Stores::Regular, black_box(&self.stream));
+            let (kind, run) = match *run {
+                Traffic::Written(run) => (if regular { "" } else { " nt" }, run),
+                Traffic::Read { one, .. } if regular => ("", one),
+                Traffic::Read { four, .. } => (" x4", four),
+            };
+            let name = format!("{}{kind}", stream.width());
+            sides.push(Side::new(name, move |tensors| run(black_box(stream), black_box(tensors))));
+        }
+        sides
+    }
+
+    /// Measures the row at one size.
+    pub fn measure(&self, session: &mut Session<'_>, n: usize, time: Duration) {
+        let mut quantizer = self.quantizer(session.memory.first(n).w, 1);
+        let mut sides =
+            vec![Side::new("kernel", |tensors| (self.kernel)(black_box(&mut quantizer), black_box(tensors)))];
+        sides.extend(self.streams());
+        session.contest(Kind::Stream, self.name, n, time, sides);
+    }
+}
