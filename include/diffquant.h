@@ -100,11 +100,6 @@ typedef uint32_t diffquant_ste;
 typedef uint32_t diffquant_granularity;
 
 /**
- * An instruction set that the library has code for. Results are the same bits whichever is used.
- */
-typedef uint32_t diffquant_isa;
-
-/**
  * What happens to w / step when it lies halfway between two codes.
  */
 typedef uint32_t diffquant_rounding;
@@ -121,59 +116,9 @@ typedef void (*diffquant_parallel_for)(void *context,
                                        void *task);
 
 /**
- * 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
+ * An instruction set that the library has code for. Results are the same bits whichever is used.
  */
-#define DIFFQUANT_PRESET_PIQ3 0
-
-/**
- * 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set.
- */
-#define DIFFQUANT_PRESET_PIQ2 1
-
-/**
- * One scale for the whole tensor.
- */
-#define DIFFQUANT_GRANULARITY_PER_TENSOR 0
-
-/**
- * One scale per channel: equal, contiguous slices of the tensor. The default.
- */
-#define DIFFQUANT_GRANULARITY_PER_CHANNEL 1
-
-/**
- * One scale per token. A configuration can say so; this version makes no such quantizer.
- */
-#define DIFFQUANT_GRANULARITY_PER_TOKEN 2
-
-/**
- * One scale per block of weights. A configuration can say so; this version makes no such quantizer.
- */
-#define DIFFQUANT_GRANULARITY_PER_BLOCK 3
-
-/**
- * The fastest that this machine has. The default.
- */
-#define DIFFQUANT_ISA_FASTEST 0
-
-/**
- * What every machine of this architecture has: SSE2 on x86-64, NEON on aarch64.
- */
-#define DIFFQUANT_ISA_BASELINE 1
-
-/**
- * AVX2 with FMA (x86-64).
- */
-#define DIFFQUANT_ISA_AVX2 2
-
-/**
- * AVX-512 F, BW, DQ and VL (x86-64).
- */
-#define DIFFQUANT_ISA_AVX512 3
-
-/**
- * NEON, the baseline of aarch64.
- */
-#define DIFFQUANT_ISA_NEON 4
+typedef uint32_t diffquant_isa;
 
 /**
  * The call did what it says.
@@ -322,9 +267,96 @@ typedef void (*diffquant_parallel_for)(void *context,
  */
 #define DIFFQUANT_ROUNDING_STOCHASTIC 2
 
+/**
+ * 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
+ */
+#define DIFFQUANT_PRESET_PIQ3 0
+
+/**
+ * 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set.
+ */
+#define DIFFQUANT_PRESET_PIQ2 1
+
+/**
+ * One scale for the whole tensor.
+ */
+#define DIFFQUANT_GRANULARITY_PER_TENSOR 0
+
+/**
+ * One scale per channel: equal, contiguous slices of the tensor. The default.
+ */
+#define DIFFQUANT_GRANULARITY_PER_CHANNEL 1
+
+/**
+ * One scale per token. A configuration can say so; this version makes no such quantizer.
+ */
+#define DIFFQUANT_GRANULARITY_PER_TOKEN 2
+
+/**
+ * One scale per block of weights. A configuration can say so; this version makes no such quantizer.
+ */
+#define DIFFQUANT_GRANULARITY_PER_BLOCK 3
+
+/**
+ * The fastest that this machine has. The default.
+ */
+#define DIFFQUANT_ISA_FASTEST 0
+
+/**
+ * What every machine of this architecture has: SSE2 on x86-64, NEON on aarch64.
+ */
+#define DIFFQUANT_ISA_BASELINE 1
+
+/**
+ * AVX2 with FMA (x86-64).
+ */
+#define DIFFQUANT_ISA_AVX2 2
+
+/**
+ * AVX-512 F, BW, DQ and VL (x86-64).
+ */
+#define DIFFQUANT_ISA_AVX512 3
+
+/**
+ * NEON, the baseline of aarch64.
+ */
+#define DIFFQUANT_ISA_NEON 4
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * The version of the loaded library as text, "major.minor.patch".
+ *
+ * @return a string that lives as long as the library is loaded; never NULL
+ */
+const char *diffquant_version_string(void);
+
+/**
+ * The version of the loaded library as one number that can be compared.
+ *
+ * @return major << 16 | minor << 8 | patch
+ */
+uint32_t diffquant_version_number(void);
+
+/**
+ * The name of a status, such as "DIFFQUANT_STATUS_NULL_POINTER".
+ *
+ * @param status any number
+ * @return a string that lives as long as the library is loaded; never NULL, "unknown status" for an unknown number
+ */
+const char *diffquant_status_name(diffquant_status status);
+
+/**
+ * What went wrong in the last call of this thread that did not return DIFFQUANT_STATUS_OK.
+ *
+ * The text is in English, UTF-8, names the argument and its value, and is meant for people. Calls that succeed leave it as
+ * it is.
+ *
+ * @return a string owned by the thread, overwritten by its next failing call; never NULL, "" before the first failure
+ */
+const char *diffquant_last_error_message(void);
 
 /**
  * Makes a configuration with every field at its default: 4 bits, uniform, STANDARD, per channel, symmetric.
@@ -773,24 +805,6 @@ diffquant_status diffquant_config_set_freeze_teacher(diffquant_config *config, u
 diffquant_status diffquant_config_freeze_teacher(const diffquant_config *config, uint32_t *out);
 
 /**
- * Chooses the instruction set of the whole process, from the next call on. Safe to call at any time, from any thread.
- *
- * Without a call, the environment variable DIFFQUANT_ISA chooses when the first quantizer is made: baseline, avx2, avx512 or
- * neon; a name that this machine cannot follow is ignored.
- *
- * @param isa a DIFFQUANT_ISA constant
- * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; UNSUPPORTED for one that this machine lacks
- */
-diffquant_status diffquant_set_isa(diffquant_isa isa);
-
-/**
- * The name of the instruction set in use: "baseline", "avx2", "avx512" or "neon".
- *
- * @return a string that lives as long as the library is loaded; never NULL
- */
-const char *diffquant_isa_name(void);
-
-/**
  * Makes the quantizer that a configuration describes: pi when it has a pi_k, uniform otherwise. Every scale is 1 until
  * it is calibrated or set.
  *
@@ -1122,36 +1136,22 @@ diffquant_status diffquant_quantizer_set_parallel_for(diffquant_quantizer *quant
                                                       void *context);
 
 /**
- * The name of a status, such as "DIFFQUANT_STATUS_NULL_POINTER".
+ * Chooses the instruction set of the whole process, from the next call on. Safe to call at any time, from any thread.
  *
- * @param status any number
- * @return a string that lives as long as the library is loaded; never NULL, "unknown status" for an unknown number
+ * Without a call, the environment variable DIFFQUANT_ISA chooses when the first quantizer is made: baseline, avx2, avx512 or
+ * neon; a name that this machine cannot follow is ignored.
+ *
+ * @param isa a DIFFQUANT_ISA constant
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; UNSUPPORTED for one that this machine lacks
  */
-const char *diffquant_status_name(diffquant_status status);
+diffquant_status diffquant_set_isa(diffquant_isa isa);
 
 /**
- * What went wrong in the last call of this thread that did not return DIFFQUANT_STATUS_OK.
- *
- * The text is in English, UTF-8, names the argument and its value, and is meant for people. Calls that succeed leave it as
- * it is.
- *
- * @return a string owned by the thread, overwritten by its next failing call; never NULL, "" before the first failure
- */
-const char *diffquant_last_error_message(void);
-
-/**
- * The version of the loaded library as text, "major.minor.patch".
+ * The name of the instruction set in use: "baseline", "avx2", "avx512" or "neon".
  *
  * @return a string that lives as long as the library is loaded; never NULL
  */
-const char *diffquant_version_string(void);
-
-/**
- * The version of the loaded library as one number that can be compared.
- *
- * @return major << 16 | minor << 8 | patch
- */
-uint32_t diffquant_version_number(void);
+const char *diffquant_isa_name(void);
 
 #ifdef __cplusplus
 }  // extern "C"

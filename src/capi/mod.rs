@@ -12,10 +12,17 @@
 // The contract of every export is the header's: its conventions and the export's own comment.
 #![allow(clippy::missing_safety_doc)]
 
-pub mod config;
-pub mod isa;
-mod pointer;
-pub mod quantizer;
-pub mod status;
-pub mod ste;
+// In the order in which a reader of the header meets them; the blank lines keep rustfmt from sorting.
 pub mod version;
+
+pub mod status;
+
+pub mod ste;
+
+pub mod config;
+
+pub mod quantizer;
+
+pub mod isa;
+
+mod pointer;
