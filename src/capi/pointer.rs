@@ -3,6 +3,7 @@
 //! What cannot be checked (that memory is really there, that a handle is not freed) is the caller's part, stated in the
 //! header's conventions; every SAFETY comment of this module tree rests on it.
 
+use super::status::{diffquant_status, report};
 use crate::error::Error;
 use crate::kernels::{Input, Output};
 use std::alloc::{Layout, alloc};
@@ -122,6 +123,35 @@ pub(super) unsafe fn handle_mut<'a, T>(argument: &'static str, handle: *mut T) -
     Span::of(argument, handle, 1)?;
     // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
     Ok(unsafe { &mut *handle })
+}
+
+/// The whole of an export that changes the object behind a handle.
+///
+/// # Safety
+/// As [`handle_mut`].
+#[inline]
+pub(super) unsafe fn change<T>(
+    argument: &'static str,
+    handle: *mut T,
+    change: impl FnOnce(&mut T) -> Result<(), Error>,
+) -> diffquant_status {
+    // SAFETY: the caller's promise.
+    report(|| change(unsafe { handle_mut(argument, handle) }?))
+}
+
+/// The whole of an export that reads something off the object behind a handle.
+///
+/// # Safety
+/// As [`fn@handle`] and [`write`].
+#[inline]
+pub(super) unsafe fn read<T, R>(
+    argument: &'static str,
+    object: *const T,
+    out: *mut R,
+    get: impl FnOnce(&T) -> Result<R, Error>,
+) -> diffquant_status {
+    // SAFETY: the caller's promise.
+    report(|| unsafe { write("out", out, get(handle(argument, object)?)?) })
 }
 
 /// Writes a single result.

@@ -255,11 +255,8 @@ unsafe fn change(
     config: *mut diffquant_config,
     change: impl FnOnce(&mut QatConfig) -> Result<(), Error>,
 ) -> diffquant_status {
-    report(|| {
-        // SAFETY: the caller's promise.
-        let config = unsafe { pointer::handle_mut("config", config) }?;
-        change(&mut config.0)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { pointer::change("config", config, |config| change(&mut config.0)) }
 }
 
 /// Writes something that is read off the configuration behind a handle.
@@ -267,11 +264,6 @@ unsafe fn change(
 /// # Safety
 /// The handle and `out` keep the header's conventions.
 unsafe fn read<T>(config: *const diffquant_config, out: *mut T, get: impl FnOnce(&QatConfig) -> T) -> diffquant_status {
-    report(|| {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let config = pointer::handle("config", config)?;
-            pointer::write("out", out, get(&config.0))
-        }
-    })
+    // SAFETY: the caller's promise.
+    unsafe { pointer::read("config", config, out, |config| Ok(get(&config.0))) }
 }

@@ -18,11 +18,8 @@ pub(super) unsafe fn change(
     quantizer: *mut diffquant_quantizer,
     change: impl FnOnce(&mut Grid) -> Result<(), Error>,
 ) -> diffquant_status {
-    report(|| {
-        // SAFETY: the caller's promise.
-        let quantizer = unsafe { pointer::handle_mut("quantizer", quantizer) }?;
-        change(&mut quantizer.0)
-    })
+    // SAFETY: the caller's promise.
+    unsafe { pointer::change("quantizer", quantizer, |quantizer| change(&mut quantizer.0)) }
 }
 
 /// Writes something that is read off the quantizer behind a handle.
@@ -34,13 +31,8 @@ unsafe fn read<T>(
     out: *mut T,
     get: impl FnOnce(&Grid) -> Result<T, Error>,
 ) -> diffquant_status {
-    report(|| {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            pointer::write("out", out, get(&quantizer.0)?)
-        }
-    })
+    // SAFETY: the caller's promise.
+    unsafe { pointer::read("quantizer", quantizer, out, |quantizer| get(&quantizer.0)) }
 }
 
 /// Changes the straight-through estimator.
