@@ -257,6 +257,13 @@ mod tests {
             assert_eq!(a.same_or_apart_from(b).is_ok(), apart, "{:x} {:x}", a.start, b.start);
         }
         assert!(span(0x1000, 4).apart_from(span(0x1000, 4)).is_err());
+        // Codes may share a single byte with what follows or precedes them.
+        let bytes = |n| Span::of("codes", without_provenance::<i8>(0x1000), n).unwrap();
+        assert!(bytes(16).apart_from(span(0x1010, 4)).is_ok());
+        assert!(bytes(17).apart_from(span(0x1010, 4)).is_err());
+        assert!(span(0x0ff4, 3).apart_from(bytes(1)).is_ok());
+        let odd = Span::of("codes", without_provenance::<i8>(0x100f), 4).unwrap();
+        assert!(odd.apart_from(span(0x1000, 4)).is_err());
         assert!(span(0x1000, 4).same_or_apart_from(span(0x1000, 4)).is_ok());
     }
 

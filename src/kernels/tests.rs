@@ -229,7 +229,8 @@ fn the_largest_magnitude_is_found_in_every_place_and_nothing_non_finite_is_misse
                 let mut w: Vec<f32> = random(n as u64, n);
                 w[at] = -2.5;
                 assert_eq!(maximum(&w), 2.5, "{isa:?} {at} of {n}");
-                for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let signalling = f32::from_bits(0x7f80_0001);
+                for bad in [f32::NAN, -f32::NAN, signalling, f32::INFINITY, f32::NEG_INFINITY] {
                     w[at] = bad;
                     assert!(!maximum(&w).is_finite(), "{isa:?} {bad} at {at} of {n}");
                 }
