@@ -60,7 +60,7 @@ TEST(an_instruction_set_is_used_if_this_machine_has_it_and_refused_if_not) {
             CHECK(in_use(i));
             available++;
         } else {
-            CHECK_REFUSED(diffquant_set_isa(sets[i].isa), DIFFQUANT_STATUS_UNSUPPORTED, "instruction set");
+            CHECK_REFUSED(diffquant_set_isa(sets[i].isa), DIFFQUANT_STATUS_UNSUPPORTED, "isa", "this machine");
             CHECK_TEXT(diffquant_isa_name(), fastest);
         }
     }

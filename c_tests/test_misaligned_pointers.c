@@ -1,7 +1,7 @@
 /* A pointer that is not aligned for its type: refused by the name of the argument, and nothing is written.
  *
- * The misaligned pointers lie inside buffers that are large enough, so that a library which used them all the same would
- * be found by what it wrote, not by a crash. */
+ * The misaligned pointers lie inside buffers that are large enough, so that a library which used them all the same
+ * would be found by what it wrote, not by a crash. */
 
 #include "config_fields.h"
 

@@ -14,7 +14,7 @@
 #define HOST_PART (MI / 2)
 #define OWN_FROM (4 * MI) /* elements from which threads are made */
 
-/* ---- One computation, by whoever ---------------------------------------------------------------------------------- */
+/* ---- One computation, by whoever --------------------------------------------------------------------------------- */
 
 #define MOST_CHANNELS 96
 
@@ -93,7 +93,7 @@ static diffquant_quantizer *make_quantizer(size_t channels) {
     return quantizer;
 }
 
-/* ---- Threads of the library --------------------------------------------------------------------------------------- */
+/* ---- Threads of the library -------------------------------------------------------------------------------------- */
 
 TEST(any_number_of_threads_gives_the_bits_of_one) {
     static const size_t counts[] = {2, 0, SIZE_MAX};
@@ -142,7 +142,7 @@ TEST(where_no_thread_can_be_had_the_caller_does_the_work) {
     free(g);
 }
 
-/* ---- The host's pool ---------------------------------------------------------------------------------------------- */
+/* ---- The host's pool --------------------------------------------------------------------------------------------- */
 
 /* A pool that keeps books, and runs the indices backwards, or on threads. */
 struct pool {

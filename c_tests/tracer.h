@@ -1,7 +1,7 @@
 /* Notes which function gave which status, and prints it when the program ends.
  *
- * tests/c_harness.rs writes a file that first defines `names`, the functions of the header, then includes this one, then
- * has a wrapper for each function; the linker's --wrap puts them between the harness and the library. */
+ * tests/c_harness.rs writes a file that first defines `names`, the functions of the header, then includes this one,
+ * then has a wrapper for each function; the linker's --wrap puts them between the harness and the library. */
 
 #include <stdatomic.h>
 #include <stdio.h>

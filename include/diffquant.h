@@ -31,10 +31,10 @@
  *   there. Freeing NULL does nothing. A freed handle must not be used again.
  * - Pointers. A NULL handle, or NULL data with n > 0, is refused; so is a pointer that is not aligned for its type. With
  *   n = 0 a tensor function touches nothing and its data pointers may be anything. Arguments whose comment says
- *   "may be NULL" are optional.
+ *   "may be NULL" are optional. Every pointer may be answered with MISALIGNED, named below for buffers alone.
  * - Buffers. The caller owns every buffer. Lengths are in elements. Nothing is read or written past them. Outputs need not be
- *   initialised. Two buffers of one call may be the very same only where a comment says so; any other overlap with an
- *   output is refused.
+ *   initialised. An output may be the very same buffer as an input only where a comment says so; any other overlap with
+ *   an output is refused. Inputs may share memory.
  * - Threads. A call with a const handle may run at the same time as any other call with a const handle to the same object; a
  *   call with a non-const handle needs that object to itself. Different objects are independent. Nothing is locked.
  * - Constants. Arguments of type diffquant_ste and the like are plain 32-bit numbers; unknown ones are refused.
@@ -426,7 +426,7 @@ diffquant_status diffquant_config_to_json(const diffquant_config *config,
 diffquant_status diffquant_config_validate(const diffquant_config *config);
 
 /**
- * The number of codes, 2^bits.
+ * The number of codes, 2^bits; at most 2^32 - 1, for bits that no quantizer has.
  *
  * @param config the configuration to read
  * @param out receives the number
@@ -466,7 +466,8 @@ diffquant_status diffquant_config_bits_per_weight(const diffquant_config *config
                                                   float *out);
 
 /**
- * The number of quantization parameters, a scale and a zero point per group, of a tensor.
+ * The number of quantization parameters, a scale and a zero point per group, of a tensor. A last, shorter block counts as
+ * one; no more than SIZE_MAX is given.
  *
  * @param config the configuration to read
  * @param elements weights in the tensor
@@ -1110,8 +1111,8 @@ diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quant
  * Lets large calls use several threads. Results are the same bits for any number.
  *
  * forward, backward, backward_scale and dequantize of 4 Mi elements or more are divided, into at most one part per 2 Mi
- * elements; below, making threads costs more than they save. The threads are made for the call and end with it, so unloading the library stays safe; making them
- * allocates. Where a thread cannot be had, the caller's does its part. This replaces a pool set before.
+ * elements; below, making threads costs more than they save. The threads are made for the call and end with it, so unloading the library stays safe (it may stay
+ * mapped until the threads that called it have ended); making them allocates. Where a thread cannot be had, the caller's does its part. This replaces a pool set before.
  *
  * @param quantizer the quantizer to change
  * @param threads how many, the caller's among them: 1, the default, for the caller's alone; 0 for as many as this process

@@ -134,7 +134,7 @@ pub enum Error {
         count: usize,
     },
     /// The quantizer has no such property.
-    #[error("this quantizer has no {property}: it is {kind}")]
+    #[error("there is no {property}: this is {kind}")]
     NotApplicable {
         /// What was asked for.
         property: &'static str,
@@ -171,7 +171,7 @@ pub enum Error {
         valid_up_to: usize,
     },
     /// A caller's buffer cannot take the result.
-    #[error("the buffer holds {capacity} bytes; {needed} are needed with the terminating NUL")]
+    #[error("buf is too small: cap is {capacity}; {needed} bytes are needed with the terminating NUL")]
     BufferTooSmall {
         /// Bytes offered.
         capacity: usize,

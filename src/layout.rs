@@ -37,8 +37,8 @@ impl Layout {
     pub(crate) fn from_granularity(granularity: QuantGranularity) -> Result<Self, Error> {
         match granularity {
             QuantGranularity::PerTensor | QuantGranularity::PerChannel => Ok(Layout::per_tensor()),
-            QuantGranularity::PerToken => Err(Error::Unsupported { feature: "granularity PerToken" }),
-            QuantGranularity::PerBlock { .. } => Err(Error::Unsupported { feature: "granularity PerBlock" }),
+            QuantGranularity::PerToken => Err(Error::Unsupported { feature: "granularity PER_TOKEN" }),
+            QuantGranularity::PerBlock { .. } => Err(Error::Unsupported { feature: "granularity PER_BLOCK" }),
         }
     }
 

@@ -214,8 +214,8 @@ fn alloc_probe() -> &'static Path {
     })
 }
 
-/// A run under memcheck. Blocks that are still reachable at the end count as leaks, too: the library keeps none, but for
-/// the one that `c_tests/valgrind.supp` explains.
+/// A run under memcheck. Blocks that are still reachable at the end count as leaks, too: the library keeps none, but
+/// for the one that `c_tests/valgrind.supp` explains.
 fn valgrind(program: &Path) -> Command {
     let mut valgrind = command("valgrind");
     valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);

@@ -112,7 +112,14 @@ impl Isa {
         };
         match level {
             Some(level) if level.is_available() => Ok(Isa(level)),
-            _ => Err(Error::Unsupported { feature: "this instruction set, on this machine" }),
+            _ => Err(Error::Unsupported {
+                feature: match name {
+                    "avx2" => "isa AVX2, on this machine",
+                    "avx512" => "isa AVX512, on this machine",
+                    "neon" => "isa NEON, on this machine",
+                    _ => "an isa of that name",
+                },
+            }),
         }
     }
 

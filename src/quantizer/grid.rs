@@ -45,7 +45,7 @@ impl Grid {
     pub(crate) fn from_config(config: &QatConfig) -> Result<Self, Error> {
         config.validate()?;
         if !config.symmetric {
-            return Err(Error::Unsupported { feature: "symmetric = false" });
+            return Err(Error::Unsupported { feature: "symmetric 0, a zero point" });
         }
         let layout = Layout::from_granularity(config.granularity)?;
         let parameter = match config.pi_k {
@@ -171,7 +171,7 @@ impl Grid {
         scales.try_reserve_exact(layout.groups())?;
         steps.try_reserve_exact(layout.groups())?;
         for scale in new {
-            self.check_scale("scale", scale)?;
+            self.check_scale("the scale of w", scale)?;
             scales.push(scale);
             steps.push(self.parameter.step(scale));
         }

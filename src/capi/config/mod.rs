@@ -148,7 +148,7 @@ pub unsafe extern "C" fn diffquant_config_validate(config: *const diffquant_conf
     report(|| unsafe { pointer::handle("config", config) }?.0.validate())
 }
 
-/// The number of codes, 2^bits.
+/// The number of codes, 2^bits; at most 2^32 - 1, for bits that no quantizer has.
 ///
 /// @param config the configuration to read
 /// @param out receives the number
@@ -220,7 +220,8 @@ pub unsafe extern "C" fn diffquant_config_bits_per_weight(
     unsafe { read(config, out, QatConfig::bits_per_weight) }
 }
 
-/// The number of quantization parameters, a scale and a zero point per group, of a tensor.
+/// The number of quantization parameters, a scale and a zero point per group, of a tensor. A last, shorter block counts as
+/// one; no more than SIZE_MAX is given.
 ///
 /// @param config the configuration to read
 /// @param elements weights in the tensor
