@@ -104,9 +104,10 @@ impl Estimator for Clipped {
 
     #[inline(always)]
     fn weight_gradient(self, w: f32, _value: f32, g: f32) -> f32 {
-        // A mask, not a choice between two numbers: the compiler made a branch of that, and 0.12 ns per element became 1.
-        let mask = u32::from(w.abs() <= self.clip_val).wrapping_neg();
-        f32::from_bits(g.to_bits() & mask)
+        // w.abs() <= clip_val, decided on the bits, which order magnitudes and put NaN above them all. A comparison of floats the
+        // compiler made a branch per element of: 0.12 ns became 1.
+        let beyond = (w.abs().to_bits() as i32) - (self.clip_val.to_bits() as i32 + 1);
+        f32::from_bits(g.to_bits() & (beyond >> 31) as u32)
     }
 }
 
