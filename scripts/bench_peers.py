@@ -46,7 +46,7 @@ class Quantizer:
     HALF_EVEN = 1
 
     def __init__(self, library, bits, w):
-        self.library = library
+        self.lib = library
         handle = ctypes.c_size_t()
         self.check(library.diffquant_quantizer_new_uniform(bits, self.LEARNED_STEP_SIZE, 0.0, ctypes.byref(handle)))
         self.handle = handle.value
@@ -58,7 +58,7 @@ class Quantizer:
 
     def check(self, status):
         if status != 0:
-            raise RuntimeError(self.library.diffquant_last_error_message().decode())
+            raise RuntimeError(self.lib.diffquant_last_error_message().decode())
 
 
 def load_library():
