@@ -104,8 +104,8 @@ impl Estimator for Clipped {
 
     #[inline(always)]
     fn weight_gradient(self, w: f32, _value: f32, g: f32) -> f32 {
-        // w.abs() <= clip_val, decided on the bits, which order magnitudes and put NaN above them all. A comparison of floats the
-        // compiler made a branch per element of: 0.12 ns became 1.
+        // w.abs() <= clip_val, decided on the bits, which order magnitudes and put NaN above them all. Of a comparison of
+        // floats the compiler made a branch per element: 0.12 ns became 1.
         let beyond = (w.abs().to_bits() as i32) - (self.clip_val.to_bits() as i32 + 1);
         f32::from_bits(g.to_bits() & (beyond >> 31) as u32)
     }
