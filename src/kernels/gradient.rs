@@ -1,7 +1,7 @@
 //! Gradients through the rounding: of the weights alone, or of weights and scale in one pass over memory.
 //!
 //! The formula of each estimator is in [`crate::ste`]; here it meets the blocks. The gradient of the scale is
-//! `sum(grad_out * code)`, left unscaled: what it is multiplied and divided by is the quantizer's business.
+//! `sum(grad_out * code)` times a factor, which is the quantizer's business.
 
 use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
 use super::quantize::{CodeRange, HalfAway, HalfEven, Rounding, RoundingMode, codes_as_floats};
@@ -12,7 +12,7 @@ use super::{BLOCK, Isa, Kernel, Vectors};
 use crate::ste::{Clipped, Estimator, Ewgs, PassThrough, SteVariant};
 use std::marker::PhantomData;
 
-/// Calls `$self.$method::<.., E>(estimator)` with the estimator that `$ste` names.
+/// Evaluates `$call` with `$estimator` bound to the estimator that `$ste` names, once per type of estimator.
 macro_rules! with_estimator {
     ($ste:expr, |$estimator:ident| $call:expr) => {
         match $ste {
