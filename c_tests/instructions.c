@@ -1,0 +1,182 @@
+/* What tests/instructions.rs counts the instructions of: kernels, called through the C ABI.
+ *
+ *   instructions list                  the name of every kernel, one a line
+ *   instructions KERNEL LENGTH...      one counted call for each length; prints the instruction set that made them
+ *
+ * A new kernel is a row of the table below: a quantizer, and a call. By hand, where a kernel's instructions go:
+ *
+ *   valgrind --tool=callgrind --toggle-collect=counted --callgrind-out-file=out instructions KERNEL LENGTH
+ *   callgrind_annotate out */
+
+#include "diffquant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_WEIGHTS 16384
+#define CHANNEL 1024
+#define BITS 4
+#define SCALE 0.125f
+
+/* Aligned, so that no count depends on where the linker puts them. */
+static _Alignas(64) float w[MOST_WEIGHTS], values[MOST_WEIGHTS], grad_out[MOST_WEIGHTS], out[MOST_WEIGHTS];
+static _Alignas(64) float grad_scale[MOST_WEIGHTS];
+static _Alignas(64) int8_t codes[MOST_WEIGHTS], codes_out[MOST_WEIGHTS];
+
+static void require(diffquant_status status) {
+    if (status != DIFFQUANT_STATUS_OK) {
+        fprintf(stderr, "%s: %s\n", diffquant_status_name(status), diffquant_last_error_message());
+        exit(1);
+    }
+}
+
+/* ---- Quantizers for n weights ------------------------------------------------------------------------------------ */
+
+static diffquant_quantizer *with_ste(diffquant_ste ste, float ste_param) {
+    diffquant_quantizer *quantizer = NULL;
+    require(diffquant_quantizer_new_uniform(BITS, ste, ste_param, &quantizer));
+    require(diffquant_quantizer_set_scale(quantizer, 0, SCALE));
+    return quantizer;
+}
+
+static diffquant_quantizer *standard(size_t n) {
+    (void)n;
+    return with_ste(DIFFQUANT_STE_STANDARD, 0.0f);
+}
+
+static diffquant_quantizer *clipped(size_t n) {
+    (void)n;
+    return with_ste(DIFFQUANT_STE_CLIPPED, 0.5f);
+}
+
+static diffquant_quantizer *learned_step_size(size_t n) {
+    (void)n;
+    return with_ste(DIFFQUANT_STE_LEARNED_STEP_SIZE, 0.0f);
+}
+
+static diffquant_quantizer *ewgs(size_t n) {
+    (void)n;
+    return with_ste(DIFFQUANT_STE_EWGS, 0.25f);
+}
+
+/* A scale for every CHANNEL weights. */
+static diffquant_quantizer *per_channel(size_t n) {
+    diffquant_quantizer *quantizer = learned_step_size(n);
+    size_t channels = n < CHANNEL ? 1 : n / CHANNEL;
+    require(diffquant_quantizer_init_per_channel(quantizer, channels));
+    for (size_t channel = 0; channel < channels; channel++) {
+        require(diffquant_quantizer_set_scale(quantizer, channel, SCALE));
+    }
+    return quantizer;
+}
+
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
+
+static diffquant_status forward(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_forward(quantizer, w, n, codes_out, out);
+}
+
+static diffquant_status forward_values(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_forward(quantizer, w, n, NULL, out);
+}
+
+static diffquant_status forward_codes(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_forward(quantizer, w, n, codes_out, NULL);
+}
+
+static diffquant_status backward(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_backward(quantizer, w, values, grad_out, n, out);
+}
+
+static diffquant_status backward_scale(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_backward_scale(quantizer, w, grad_out, n, out, grad_scale);
+}
+
+static diffquant_status dequantize(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_dequantize(quantizer, codes, n, out);
+}
+
+static diffquant_status init_scale(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_init_scale(quantizer, w, n);
+}
+
+/* ---- The kernels ------------------------------------------------------------------------------------------------- */
+
+struct kernel {
+    const char *name;
+    diffquant_quantizer *(*quantizer)(size_t n);
+    diffquant_status (*call)(diffquant_quantizer *quantizer, size_t n);
+};
+
+static const struct kernel kernels[] = {
+    {"forward", standard, forward},
+    {"forward-values", standard, forward_values},
+    {"forward-codes", standard, forward_codes},
+    {"forward-per-channel", per_channel, forward},
+    {"backward-standard", standard, backward},
+    {"backward-clipped", clipped, backward},
+    {"backward-learned-step-size", learned_step_size, backward},
+    {"backward-ewgs", ewgs, backward},
+    {"backward-scale-learned-step-size", learned_step_size, backward_scale},
+    {"backward-scale-ewgs", ewgs, backward_scale},
+    {"backward-scale-per-channel", per_channel, backward_scale},
+    {"dequantize", standard, dequantize},
+    {"init-scale", standard, init_scale},
+};
+
+#define KERNELS (sizeof(kernels) / sizeof(kernels)[0])
+
+/* The function whose instructions, and those of what it calls, callgrind collects. It must stay a function, with a
+ * name; `volatile` keeps the call from becoming a jump that leaves it. */
+__attribute__((noinline)) void counted(const struct kernel *kernel, diffquant_quantizer *quantizer, size_t n);
+
+static volatile diffquant_status answer;
+
+void counted(const struct kernel *kernel, diffquant_quantizer *quantizer, size_t n) {
+    answer = kernel->call(quantizer, n);
+}
+
+static void fill(void) {
+    for (size_t i = 0; i < MOST_WEIGHTS; i++) {
+        w[i] = (float)(i * 37 % 251) * 0.01f - 1.25f; /* some of them beyond the codes */
+        grad_out[i] = (float)(i * 53 % 127) * 0.01f - 0.63f;
+    }
+    diffquant_quantizer *quantizer = standard(MOST_WEIGHTS);
+    require(diffquant_quantizer_forward(quantizer, w, MOST_WEIGHTS, codes, values));
+    diffquant_quantizer_free(quantizer);
+}
+
+static const struct kernel *find(const char *name) {
+    for (size_t i = 0; i < KERNELS; i++) {
+        if (strcmp(kernels[i].name, name) == 0) return &kernels[i];
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "list") == 0) {
+        for (size_t i = 0; i < KERNELS; i++) puts(kernels[i].name);
+        return 0;
+    }
+    const struct kernel *kernel = argc > 2 ? find(argv[1]) : NULL;
+    if (kernel == NULL) {
+        fputs("usage: instructions list | instructions KERNEL LENGTH...\n", stderr);
+        return 2;
+    }
+    fill();
+    for (int i = 2; i < argc; i++) {
+        size_t n = (size_t)strtoul(argv[i], NULL, 10);
+        if (n > MOST_WEIGHTS) {
+            fprintf(stderr, "at most %d weights\n", MOST_WEIGHTS);
+            return 2;
+        }
+        diffquant_quantizer *quantizer = kernel->quantizer(n);
+        require(kernel->call(quantizer, n)); /* what is done once is done here */
+        counted(kernel, quantizer, n);
+        require(answer);
+        diffquant_quantizer_free(quantizer);
+    }
+    puts(diffquant_isa_name());
+    return 0;
+}
