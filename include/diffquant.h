@@ -74,7 +74,8 @@
 typedef struct diffquant_config diffquant_config;
 
 /**
- * A quantizer: a code range, one scale per group, a rounding mode and a straight-through estimator.
+ * A quantizer: a range of codes, a scale, a zero point and an offset per group of weights, a rounding mode and a
+ * straight-through estimator.
  */
 typedef struct diffquant_quantizer diffquant_quantizer;
 
@@ -95,7 +96,7 @@ typedef uint32_t diffquant_preset;
 typedef uint32_t diffquant_ste;
 
 /**
- * Which weights share a scale.
+ * Which weights share a scale, in a contiguous (row-major) tensor seen as [outer][axis][inner].
  */
 typedef uint32_t diffquant_granularity;
 
@@ -103,6 +104,16 @@ typedef uint32_t diffquant_granularity;
  * What happens to w / step when it lies halfway between two codes.
  */
 typedef uint32_t diffquant_rounding;
+
+/**
+ * Which of the 2^bits codes are used, and which of them stands for 0 in a symmetric quantizer.
+ */
+typedef uint32_t diffquant_code_range;
+
+/**
+ * How scales are chosen from weights. levels are codes less the zero point; Qp is the largest of them.
+ */
+typedef uint32_t diffquant_scale_init;
 
 /**
  * A host's pool of threads: a function that calls run(task, index) once for every index below count, on any threads, and
@@ -141,12 +152,13 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_STATUS_UNKNOWN_CONSTANT 3
 
 /**
- * A length does not fit: n is no multiple of the channel count, or an array has another length than the call needs.
+ * A length does not fit: n is not that of the quantizer's shape or no multiple of its channel count, or an array has
+ * another length than the call needs.
  */
 #define DIFFQUANT_STATUS_LENGTH_MISMATCH 4
 
 /**
- * A group index is past the last group.
+ * An index (of a group, an axis, an element) is past the last one.
  */
 #define DIFFQUANT_STATUS_INDEX_OUT_OF_RANGE 5
 
@@ -166,7 +178,7 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_STATUS_SIZE_OVERFLOW 8
 
 /**
- * The object has no such property, such as the divisor k of a uniform quantizer.
+ * The object has no such property, such as the divisor k of a uniform quantizer or a zero point to set of a symmetric one.
  */
 #define DIFFQUANT_STATUS_NOT_APPLICABLE 32
 
@@ -174,6 +186,11 @@ typedef uint32_t diffquant_isa;
  * A configuration does not validate; the message names the field.
  */
 #define DIFFQUANT_STATUS_INVALID_CONFIG 33
+
+/**
+ * The quantizer's granularity needs a shape that was not declared: call diffquant_quantizer_set_shape.
+ */
+#define DIFFQUANT_STATUS_NO_SHAPE 34
 
 /**
  * A NaN or an infinity among data that must be finite; the message names the first one.
@@ -233,22 +250,30 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_STE_EWGS 3
 
 /**
- * Reserved: g inside the code range, else 0. This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+ * g where the weight rounds to a code of the range, else 0. No parameter. (The fake quantization of PyTorch, TensorFlow and
+ * ONNX.)
  */
 #define DIFFQUANT_STE_RANGE_CLIPPED 4
 
 /**
- * Reserved: LSQ (Esser et al. 2020, arXiv 1902.08153). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+ * g where Qn < v < Qp, else 0: learned step size quantization as published. No parameter. (Esser et al. 2020,
+ * arXiv 1902.08153)
  */
 #define DIFFQUANT_STE_LSQ 5
 
 /**
- * Reserved: LSQ+ (Bhalgat et al. 2020, arXiv 2004.09576). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+ * As LSQ, with an offset that is learned too, see diffquant_quantizer_backward_scale_offset. No parameter. (Bhalgat et al.
+ * 2020, arXiv 2004.09576)
  */
 #define DIFFQUANT_STE_LSQ_PLUS 6
 
 /**
- * Reserved: EWGS as published (Lee et al. 2021, arXiv 2104.00903). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+ * g * (1 + delta * sign(g) * (v - r(v))) where Qn < v < Qp, else 0: element-wise gradient scaling as published. Parameter
+ * delta: zero or more, finite, per step; the paper's, on values from 0 to 1, divided by the number of codes less one.
+ * (Lee et al. 2021, arXiv 2104.00903)
+ *
+ * Here and below v = (w - offset) / step, r(v) is v rounded in the quantizer's mode, and Qn and Qp are the smallest and the
+ * largest code less the zero point.
  */
 #define DIFFQUANT_STE_EWGS_SIGNED 7
 
@@ -268,6 +293,28 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_ROUNDING_STOCHASTIC 2
 
 /**
+ * One scale for the whole tensor.
+ */
+#define DIFFQUANT_GRANULARITY_PER_TENSOR 0
+
+/**
+ * One scale per channel, an index along an axis: scale a belongs to every element [o][a][i]. The default of a
+ * configuration. Without a shape, channels are equal, contiguous slices of the tensor.
+ */
+#define DIFFQUANT_GRANULARITY_PER_CHANNEL 1
+
+/**
+ * One scale per token, the elements of the last dimension: scale t belongs to elements t * last to t * last + last - 1.
+ */
+#define DIFFQUANT_GRANULARITY_PER_TOKEN 2
+
+/**
+ * One scale per block of B neighbours along an axis, the last block shorter where B does not divide the axis: scale
+ * (o * blocks + a / B) * inner + i belongs to element [o][a][i], where blocks = ceil(axis / B).
+ */
+#define DIFFQUANT_GRANULARITY_PER_BLOCK 3
+
+/**
  * 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
  */
 #define DIFFQUANT_PRESET_PIQ3 0
@@ -278,24 +325,52 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_PRESET_PIQ2 1
 
 /**
- * One scale for the whole tensor.
+ * -2^(bits-1) to 2^(bits-1) - 1; code 0 stands for 0. The default.
  */
-#define DIFFQUANT_GRANULARITY_PER_TENSOR 0
+#define DIFFQUANT_CODE_RANGE_FULL 0
 
 /**
- * One scale per channel: equal, contiguous slices of the tensor. The default.
+ * -(2^(bits-1) - 1) to 2^(bits-1) - 1; code 0 stands for 0. As many codes on either side of it.
  */
-#define DIFFQUANT_GRANULARITY_PER_CHANNEL 1
+#define DIFFQUANT_CODE_RANGE_NARROW 1
 
 /**
- * One scale per token. A configuration can say so; this version makes no such quantizer.
+ * The unsigned codes u = 0 to 2^bits - 1 of ONNX and GGUF, kept in an int8 as u - 2^(bits-1): add 2^(bits-1) to a code, and to
+ * a zero point, to get the unsigned one. u = 0 stands for 0, so that a symmetric quantizer has no negative values.
  */
-#define DIFFQUANT_GRANULARITY_PER_TOKEN 2
+#define DIFFQUANT_CODE_RANGE_UNSIGNED 2
 
 /**
- * One scale per block of weights. A configuration can say so; this version makes no such quantizer.
+ * The largest magnitude of a group lies half a step beyond its largest code. No parameter. What
+ * diffquant_quantizer_init_scale does; the reference's rule.
  */
-#define DIFFQUANT_GRANULARITY_PER_BLOCK 3
+#define DIFFQUANT_SCALE_INIT_MAX_ABS 0
+
+/**
+ * The smallest step at which no weight is clamped. No parameter. Where the zero point is free, the codes span the smallest
+ * to the largest weight, 0 included, and 0 is exactly representable; otherwise it stays, and weights on a side without
+ * codes are clamped.
+ */
+#define DIFFQUANT_SCALE_INIT_MIN_MAX 1
+
+/**
+ * step = 2 * mean|w| / sqrt(Qp). No parameter. A start for training with LSQ, not a scale to quantize with.
+ * (Esser et al. 2020, arXiv 1902.08153, section 2.1)
+ */
+#define DIFFQUANT_SCALE_INIT_LSQ 2
+
+/**
+ * As MAX_ABS, of the smallest magnitude that parameter percent of the weights do not exceed; where the zero point is free, as
+ * MIN_MAX of the central parameter percent of the weights. Parameter: above 0, at most 100. A good one depends on the
+ * number of bits.
+ */
+#define DIFFQUANT_SCALE_INIT_PERCENTILE 3
+
+/**
+ * The step, and the zero point where it is free, with the smallest squared error sum (w - value)^2, found by search. No
+ * parameter. The scale to quantize with, and a good start for training.
+ */
+#define DIFFQUANT_SCALE_INIT_MSE 4
 
 /**
  * The fastest that this machine has. The default.
@@ -809,13 +884,13 @@ diffquant_status diffquant_config_freeze_teacher(const diffquant_config *config,
  * Makes the quantizer that a configuration describes: pi when it has a pi_k, uniform otherwise. Every scale is 1 until
  * it is calibrated or set.
  *
- * A per-channel configuration starts with one channel: declare how many there are with
- * diffquant_quantizer_init_per_channel. The configuration is copied; it may be changed or freed afterwards.
+ * A per-channel configuration starts with one channel: declare how many there are with diffquant_quantizer_set_shape or
+ * diffquant_quantizer_init_per_channel. A per-token or per-block one has no scale until diffquant_quantizer_set_shape. The
+ * configuration is copied; it may be changed or freed afterwards.
  *
  * @param config what to make
  * @param out receives the handle; free it with diffquant_quantizer_free
- * @return DIFFQUANT_STATUS_OK; INVALID_CONFIG; UNSUPPORTED for granularity PER_TOKEN and PER_BLOCK and for symmetric = 0;
- *         NULL_POINTER; OUT_OF_MEMORY
+ * @return DIFFQUANT_STATUS_OK; INVALID_CONFIG; NULL_POINTER; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_new(const diffquant_config *config,
                                          diffquant_quantizer **out);
@@ -827,8 +902,7 @@ diffquant_status diffquant_quantizer_new(const diffquant_config *config,
  * @param ste a DIFFQUANT_STE constant
  * @param ste_param the estimator's parameter; ignored by those without one
  * @param out receives the handle; free it with diffquant_quantizer_free
- * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; UNKNOWN_CONSTANT; UNSUPPORTED for a reserved estimator; NULL_POINTER;
- *         OUT_OF_MEMORY
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; UNKNOWN_CONSTANT; NULL_POINTER; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_new_uniform(uint32_t bits,
                                                  diffquant_ste ste,
@@ -881,7 +955,7 @@ diffquant_status diffquant_pi_scale_from_range(float range,
  * @param quantizer the quantizer to change
  * @param ste a DIFFQUANT_STE constant
  * @param ste_param the estimator's parameter; ignored by those without one
- * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT; UNSUPPORTED for a reserved estimator; NULL_POINTER
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT; NULL_POINTER
  */
 diffquant_status diffquant_quantizer_set_ste(diffquant_quantizer *quantizer,
                                              diffquant_ste ste,
@@ -919,46 +993,18 @@ diffquant_status diffquant_quantizer_set_rounding(diffquant_quantizer *quantizer
 diffquant_status diffquant_quantizer_rounding(const diffquant_quantizer *quantizer, diffquant_rounding *out);
 
 /**
- * Makes the quantizer per channel, every scale 1.
- *
- * Channels are equal, contiguous slices of a tensor: channel c of n weights is w[c * n / channels] and the n / channels - 1
- * weights after it, such as the rows of a matrix stored row by row.
- *
- * @param quantizer the quantizer to change
- * @param channels how many, at least 1
- * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; NULL_POINTER; OUT_OF_MEMORY
- */
-diffquant_status diffquant_quantizer_init_per_channel(diffquant_quantizer *quantizer,
-                                                      size_t channels);
-
-/**
- * Calibrates every scale from its group's weights, so that the largest magnitude lies half a step beyond the largest code.
- *
- * uniform: scale = max|w| / (2^(bits-1) - 0.5), at least the smallest normal float.
- * pi: alpha = max|w| / (PI / k * (2^(bits-1) - 0.5)), at least 1e-6.
- * A group of zeros gets scale 1. With n = 0 nothing changes.
- *
- * @param quantizer the quantizer to change
- * @param w n weights
- * @param n number of weights, a multiple of the channel count
- * @return DIFFQUANT_STATUS_OK; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED;
- *         SIZE_OVERFLOW; INVALID_ARGUMENT when the step would overflow; OUT_OF_MEMORY
- */
-diffquant_status diffquant_quantizer_init_scale(diffquant_quantizer *quantizer,
-                                                const float *w,
-                                                size_t n);
-
-/**
- * How many scales there are: 1 per tensor, or the channel count.
+ * How many scales there are: 1 per tensor, the channels, tokens or blocks of the shape, or the channel count; 0 per token
+ * and per block until a shape is declared. diffquant_granularity says which scale belongs to which element.
  *
  * @param quantizer the quantizer to read
  * @param out receives the number
  * @return DIFFQUANT_STATUS_OK; NULL_POINTER
  */
-diffquant_status diffquant_quantizer_scale_count(const diffquant_quantizer *quantizer, size_t *out);
+diffquant_status diffquant_quantizer_scale_count(const diffquant_quantizer *quantizer,
+                                                 size_t *out);
 
 /**
- * Copies every scale out, in channel order; for pi the alphas.
+ * Copies every scale out, in the order of diffquant_granularity; for pi the alphas.
  *
  * @param quantizer the quantizer to read
  * @param out receives count floats
@@ -968,7 +1014,7 @@ diffquant_status diffquant_quantizer_scale_count(const diffquant_quantizer *quan
 diffquant_status diffquant_quantizer_scales(const diffquant_quantizer *quantizer, float *out, size_t count);
 
 /**
- * Replaces every scale, in channel order; for pi the alphas. All are checked before the first is changed.
+ * Replaces every scale, in the order of diffquant_granularity; for pi the alphas. All are checked before the first is changed.
  *
  * @param quantizer the quantizer to change
  * @param scales count floats, each positive and finite, as is the step that it gives
@@ -1030,17 +1076,254 @@ diffquant_status diffquant_quantizer_num_levels(const diffquant_quantizer *quant
 diffquant_status diffquant_quantizer_k(const diffquant_quantizer *quantizer, uint32_t *out);
 
 /**
- * Quantizes n weights: code = clamp(round(w / step), -2^(bits-1), 2^(bits-1) - 1), value = code * step.
+ * Changes which weights share a scale. The shape is forgotten; every scale is 1, every zero point and offset as in a new
+ * quantizer.
  *
- * The quotient is the IEEE one. NaN gives code 0, an infinity the code at its end of the range; a value is never -0.0.
- * Allocates nothing.
+ * @param quantizer the quantizer to change
+ * @param granularity a DIFFQUANT_GRANULARITY constant
+ * @param block_size weights per block, at least 1, for PER_BLOCK; ignored otherwise
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_set_granularity(diffquant_quantizer *quantizer,
+                                                     diffquant_granularity granularity,
+                                                     size_t block_size);
+
+/**
+ * Which weights share a scale.
+ *
+ * @param quantizer the quantizer to read
+ * @param granularity receives the DIFFQUANT_GRANULARITY constant
+ * @param block_size receives the weights per block, 0 for other granularities; may be NULL
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OVERLAP of granularity and block_size
+ */
+diffquant_status diffquant_quantizer_granularity(const diffquant_quantizer *quantizer,
+                                                 diffquant_granularity *granularity,
+                                                 size_t *block_size);
+
+/**
+ * Declares the shape of the tensors, and with it how many scales there are and where each belongs (diffquant_granularity
+ * says where). From then on n must be the product of the shape.
+ *
+ * Every scale is 1 afterwards, every zero point and offset as in a new quantizer. PER_TOKEN and PER_BLOCK need a shape;
+ * PER_CHANNEL takes one where channels are not contiguous slices.
+ *
+ * @param quantizer the quantizer to change
+ * @param shape ndim dimensions, each at least 1, the last one contiguous in memory
+ * @param ndim number of dimensions, 1 to 16
+ * @param axis the dimension of the channels or blocks, from 0; ignored per tensor and per token
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT for ndim or a dimension; INDEX_OUT_OF_RANGE for axis; SIZE_OVERFLOW for a
+ *         shape that memory cannot hold; NULL_POINTER; MISALIGNED; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_set_shape(diffquant_quantizer *quantizer,
+                                               const size_t *shape,
+                                               size_t ndim,
+                                               size_t axis);
+
+/**
+ * The index of the scale of one element.
+ *
+ * @param quantizer the quantizer to read
+ * @param element which, from 0
+ * @param n elements of the tensor, as for diffquant_quantizer_forward
+ * @param out receives the index of the scale
+ * @return DIFFQUANT_STATUS_OK; INDEX_OUT_OF_RANGE; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_group_of(const diffquant_quantizer *quantizer,
+                                              size_t element,
+                                              size_t n,
+                                              size_t *out);
+
+/**
+ * Makes the quantizer per channel, every scale 1, every zero point and offset as in a new quantizer.
+ *
+ * Channels are equal, contiguous slices of a tensor of any length: channel c of n weights is w[c * n / channels] and the
+ * n / channels - 1 weights after it, such as the rows of a matrix stored row by row. For channels along another axis see
+ * diffquant_quantizer_set_shape.
+ *
+ * @param quantizer the quantizer to change
+ * @param channels how many, at least 1
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_init_per_channel(diffquant_quantizer *quantizer,
+                                                      size_t channels);
+
+/**
+ * Changes which codes are used. Every zero point becomes the one that stands for 0 in the range.
+ *
+ * @param quantizer the quantizer to change
+ * @param range a DIFFQUANT_CODE_RANGE constant
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_code_range(diffquant_quantizer *quantizer,
+                                                    diffquant_code_range range);
+
+/**
+ * Which codes are used.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives the DIFFQUANT_CODE_RANGE constant
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_code_range(const diffquant_quantizer *quantizer,
+                                                diffquant_code_range *out);
+
+/**
+ * The smallest and the largest code.
+ *
+ * @param quantizer the quantizer to read
+ * @param smallest receives the smallest code, qmin
+ * @param largest receives the largest code, qmax
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OVERLAP of smallest and largest
+ */
+diffquant_status diffquant_quantizer_code_bounds(const diffquant_quantizer *quantizer,
+                                                 int32_t *smallest,
+                                                 int32_t *largest);
+
+/**
+ * Fixes the zero points to the range's (0, or -2^(bits-1) for UNSIGNED), or frees them to be set and calibrated.
+ *
+ * @param quantizer the quantizer to change
+ * @param symmetric 1, the default, to fix them; 0 to free them, which leaves them as they are
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT for another number; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_symmetric(diffquant_quantizer *quantizer,
+                                                   uint32_t symmetric);
+
+/**
+ * Whether the zero points are fixed.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives 1 or 0
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_symmetric(const diffquant_quantizer *quantizer, uint32_t *out);
+
+/**
+ * Copies every zero point out, in the order of the scales: the code that stands for 0 (for the offset, where that is not 0).
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives count numbers
+ * @param count the number of scales, as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH for another count; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_zero_points(const diffquant_quantizer *quantizer,
+                                                 int32_t *out,
+                                                 size_t count);
+
+/**
+ * Replaces every zero point, in the order of the scales. All are checked before the first is changed.
+ *
+ * @param quantizer the quantizer to change; not a symmetric one
+ * @param zero_points count numbers, each a code: qmin to qmax
+ * @param count the number of scales, as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for a symmetric quantizer; INVALID_ARGUMENT for a zero point; LENGTH_MISMATCH for
+ *         another count; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_set_zero_points(diffquant_quantizer *quantizer,
+                                                     const int32_t *zero_points,
+                                                     size_t count);
+
+/**
+ * Copies every offset out, in the order of the scales: what is added to every value, LSQ+'s beta.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives count floats, in units of w
+ * @param count the number of scales, as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH for another count; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_offsets(const diffquant_quantizer *quantizer, float *out, size_t count);
+
+/**
+ * Replaces every offset, in the order of the scales; 0 in a new quantizer. All are checked before the first is changed.
+ *
+ * Offsets work with every estimator; diffquant_quantizer_backward_scale_offset gives the gradient by which they are
+ * learned.
+ *
+ * @param quantizer the quantizer to change
+ * @param offsets count floats, each finite, in units of w
+ * @param count the number of scales, as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT for an offset; LENGTH_MISMATCH for another count; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_set_offsets(diffquant_quantizer *quantizer,
+                                                 const float *offsets,
+                                                 size_t count);
+
+/**
+ * Calibrates every scale from its group's weights, so that the largest magnitude lies half a step beyond the largest code.
+ *
+ * uniform: scale = max|w| / (Qp + 0.5), at least the smallest normal float; Qp = 2^(bits-1) - 1 unless the range is UNSIGNED.
+ * pi: alpha = max|w| / (PI / k * (Qp + 0.5)), at least 1e-6.
+ * A group of zeros gets scale 1. Zero points become the range's, offsets 0. With n = 0 nothing changes.
+ *
+ * @param quantizer the quantizer to change
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count
+ * @return DIFFQUANT_STATUS_OK; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER;
+ *         MISALIGNED; SIZE_OVERFLOW; INVALID_ARGUMENT when the step would overflow; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_init_scale(diffquant_quantizer *quantizer,
+                                                const float *w,
+                                                size_t n);
+
+/**
+ * Calibrates every scale, and every zero point of a quantizer that is not symmetric, from its group's weights.
+ *
+ * A group of zeros gets scale 1, and a scale is never smaller than diffquant_quantizer_init_scale says. Offsets become 0.
+ * With n = 0 nothing changes. Allocates.
+ *
+ * @param quantizer the quantizer to change
+ * @param method a DIFFQUANT_SCALE_INIT constant
+ * @param parameter the method's parameter; ignored by those without one
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT for the parameter, or when the step would overflow; NON_FINITE
+ *         naming the first NaN or infinity in w; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW;
+ *         OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_init_scale_with(diffquant_quantizer *quantizer,
+                                                     diffquant_scale_init method,
+                                                     float parameter,
+                                                     const float *w,
+                                                     size_t n);
+
+/**
+ * One step of gradient descent on every scale: scale - learning_rate * grad_scale, kept positive and finite.
+ *
+ * A scale that would fall below min_scale becomes min_scale; one that would leave the range of scales at the other end
+ * stays what it is. Both count as projected: learned scales that collapse to zero or turn negative are the common way for
+ * learned-step training to fail, and a count that keeps growing shows it.
+ *
+ * @param quantizer the quantizer to change
+ * @param grad_scale count gradients of the loss by each scale, as diffquant_quantizer_backward_scale gives them
+ * @param count the number of scales, as diffquant_quantizer_scale_count tells
+ * @param learning_rate positive and finite
+ * @param min_scale the smallest scale to be left, positive and finite, as is the step that it gives
+ * @param projected receives how many scales were projected; may be NULL
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT for learning_rate, min_scale or a NaN gradient; LENGTH_MISMATCH for another
+ *         count; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OVERLAP of grad_scale and projected
+ */
+diffquant_status diffquant_quantizer_apply_scale_step(diffquant_quantizer *quantizer,
+                                                      const float *grad_scale,
+                                                      size_t count,
+                                                      float learning_rate,
+                                                      float min_scale,
+                                                      size_t *projected);
+
+/**
+ * Quantizes n weights: code = clamp(round((w - offset) / step) + zero_point, qmin, qmax),
+ * value = (code - zero_point) * step + offset.
+ *
+ * In a new quantizer zero points and offsets are 0, and qmin and qmax are -2^(bits-1) and 2^(bits-1) - 1. The quotient is the
+ * IEEE one. NaN gives the zero point, an infinity the code at its end of the range; without an offset a value is never
+ * -0.0. Allocates nothing.
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights
- * @param n number of weights, a multiple of the channel count; with 0 nothing is touched
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param codes receives n codes; may be NULL
  * @param values receives n values; may be NULL, may be w itself
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
  */
 diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantizer,
                                              const float *w,
@@ -1057,9 +1340,9 @@ diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantize
  * @param w n weights, as given to forward
  * @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them
  * @param grad_out n gradients of the loss by each value
- * @param n number of weights, a multiple of the channel count; with 0 nothing is touched
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
  */
 diffquant_status diffquant_quantizer_backward(const diffquant_quantizer *quantizer,
                                               const float *w,
@@ -1069,20 +1352,55 @@ diffquant_status diffquant_quantizer_backward(const diffquant_quantizer *quantiz
                                               float *grad_w);
 
 /**
+ * Quantizes n weights with scales of this call's own: those that diffquant_quantizer_init_scale would set, from the largest
+ * magnitude of each group.
+ *
+ * For activations, whose range changes from call to call. The quantizer's own scales, zero points and offsets are neither used
+ * nor changed. PER_TOKEN, the number of tokens may change too: n is any multiple of the last dimension, and there is a
+ * scale for each token. Allocates.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count; per token a multiple of the last
+ *          dimension; with 0 nothing is touched
+ * @param codes receives n codes; may be NULL
+ * @param values receives n values; may be NULL, may be w itself
+ * @param scales receives scale_count scales, in the order of diffquant_granularity; for pi the alphas
+ * @param scale_count per token n divided by the last dimension, else as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER;
+ *         MISALIGNED; SIZE_OVERFLOW; INVALID_ARGUMENT when a step would overflow; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_forward_dynamic(const diffquant_quantizer *quantizer,
+                                                     const float *w,
+                                                     size_t n,
+                                                     int8_t *codes,
+                                                     float *values,
+                                                     float *scales,
+                                                     size_t scale_count);
+
+/**
  * The gradient of the loss by each scale and, when asked for, by each weight, in one pass over memory.
  *
- * grad_w is what diffquant_quantizer_backward gives. grad_scale[c], under STANDARD, CLIPPED, LEARNED_STEP_SIZE and EWGS, is
- * the reference's rule: the sum of grad_out * code * d over the m weights of channel c, divided by sqrt(m * 2^bits), where
- * d is 1 for uniform and PI / k for pi. (It is not LSQ: there is no range mask and no -w/step term.) The sum is within 1e-6
- * of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
+ * grad_w is what diffquant_quantizer_backward gives. grad_scale[c] is a sum over the N weights of group c, multiplied by d,
+ * which is 1 for uniform and PI / k for pi, and divided by a normalizer.
+ *
+ * Under STANDARD, CLIPPED, LEARNED_STEP_SIZE and EWGS it is the reference's rule, sum(grad_out * (code - zero_point)) divided by
+ * sqrt(N * 2^bits). (It is not LSQ: there is no range mask and no -w/step term.)
+ *
+ * Under RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED it is the published one (Esser et al. 2020, arXiv 1902.08153, eq. 3 and
+ * section 2.2), sum(grad_out * slope) divided by sqrt(N * qmax), where slope is r(v) - v for a weight that passes its
+ * gradient on, Qn for one below and Qp for one above (see diffquant_ste).
+ *
+ * The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights, as given to forward
  * @param grad_out n gradients of the loss by each value
- * @param n number of weights, a multiple of the channel count; with 0 nothing is touched, grad_scale neither
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched, grad_scale
+ *          neither
  * @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
  * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
  */
 diffquant_status diffquant_quantizer_backward_scale(const diffquant_quantizer *quantizer,
                                                     const float *w,
@@ -1092,15 +1410,40 @@ diffquant_status diffquant_quantizer_backward_scale(const diffquant_quantizer *q
                                                     float *grad_scale);
 
 /**
- * Turns n codes back into values: value = code * step. Codes outside the quantizer's range are taken as they are.
+ * As diffquant_quantizer_backward_scale, and the gradient of the loss by each offset.
+ *
+ * grad_offset[c] is the sum of grad_out over the weights of group c that do not pass their gradient on, without a normalizer
+ * (Bhalgat et al. 2020, arXiv 2004.09576). The gradient by a zero point, taken as a real number, is grad_offset times minus
+ * the step. For estimators that look at the range of codes: RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param w n weights, as given to forward
+ * @param grad_out n gradients of the loss by each value
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
+ * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
+ * @param grad_offset receives as many floats as grad_scale
+ * @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for another estimator; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_backward_scale_offset(const diffquant_quantizer *quantizer,
+                                                           const float *w,
+                                                           const float *grad_out,
+                                                           size_t n,
+                                                           float *grad_w,
+                                                           float *grad_scale,
+                                                           float *grad_offset);
+
+/**
+ * Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are taken as they are.
  *
  * Allocates nothing.
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param codes n codes
- * @param n number of codes, a multiple of the channel count; with 0 nothing is touched
+ * @param n number of codes, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param values receives n values
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
  */
 diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quantizer,
                                                 const int8_t *codes,

@@ -123,6 +123,17 @@ pub enum Error {
         /// Channels of the quantizer.
         channels: usize,
     },
+    /// A tensor has another length than the shape that was declared.
+    #[error("n is {n}; the quantizer's shape has {expected} elements")]
+    ShapeMismatch {
+        /// Elements in the tensor.
+        n: usize,
+        /// Elements of the shape.
+        expected: usize,
+    },
+    /// The granularity needs a shape, and none was declared.
+    #[error("the quantizer has no shape yet, which its granularity needs")]
+    NoShape,
     /// An index is past the end.
     #[error("{argument} is {index}; there are {count}, counted from 0")]
     IndexOutOfRange {
@@ -140,6 +151,20 @@ pub enum Error {
         property: &'static str,
         /// The kind of quantizer, in words.
         kind: &'static str,
+    },
+    /// A zero point outside the range of codes.
+    #[error("{argument}[{index}] is {value}; it must be a code, from {min} to {max}")]
+    ZeroPoint {
+        /// Name of the buffer.
+        argument: &'static str,
+        /// Position of the first such element.
+        index: usize,
+        /// The element.
+        value: i32,
+        /// The smallest code.
+        min: i32,
+        /// The largest code.
+        max: i32,
     },
     /// A configuration that does not validate.
     #[error("config field {field} is {value}; it must be {allowed}")]

@@ -1,21 +1,50 @@
 //! Scale layouts: which scale belongs to which element.
 //!
-//! A layout turns a granularity and a tensor's length into *runs*, consecutive elements that share a scale. Kernels know
-//! nothing else, so a new granularity is a new way to cut a tensor, never a new loop.
+//! Every granularity is one shape. A contiguous tensor is seen as `[outer, axis, inner]`, and the scale of the element
+//! `(o, a, i)` is
+//!
+//! | granularity | scale | how many |
+//! |---|---|---|
+//! | per tensor | 0 | 1 |
+//! | per channel | `a` | `axis` |
+//! | per token (the axis is all but the last dimension) | `a` | `axis` |
+//! | per block of B | `(o * ceil(axis / B) + a / B) * inner + i` | `outer * ceil(axis / B) * inner` |
+//!
+//! Kernels know nothing of this: they get a [`Cut`], so a new granularity is a new way to fill in a cut, never a new loop.
 
 use crate::config::QuantGranularity;
 use crate::error::Error;
+use crate::kernels::{Cut, Rows, Runs};
+
+/// Most dimensions of a shape.
+const MOST_DIMENSIONS: usize = 16;
 
 /// How a quantizer's scales are spread over a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    groups: usize,
+    granularity: QuantGranularity,
+    extent: Extent,
+}
+
+/// What is known of the tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Nothing: any length that can be cut into `channels` equal, contiguous slices.
+    Channels(usize),
+    /// Not even how many scales there are.
+    Unknown,
+    /// `[outer, axis, inner]`.
+    Shape { outer: usize, axis: usize, inner: usize },
 }
 
 impl Layout {
-    /// One scale for everything.
-    pub(crate) fn per_tensor() -> Self {
-        Layout { groups: 1 }
+    /// The layout that a granularity starts with, before a shape is known: one scale, or none where that would be wrong.
+    pub(crate) fn new(granularity: QuantGranularity) -> Self {
+        let extent = match granularity {
+            QuantGranularity::PerTensor | QuantGranularity::PerChannel => Extent::Channels(1),
+            QuantGranularity::PerToken | QuantGranularity::PerBlock { .. } => Extent::Unknown,
+        };
+        Layout { granularity, extent }
     }
 
     /// One scale for each of `channels` equal, contiguous slices.
@@ -23,45 +52,203 @@ impl Layout {
     /// # Errors
     /// [`Error::InvalidArgument`] when `channels` is 0.
     pub(crate) fn per_channel(channels: usize) -> Result<Self, Error> {
-        if channels == 0 {
-            let value = channels.into();
-            return Err(Error::InvalidArgument { argument: "channels", value, allowed: "at least 1" });
-        }
-        Ok(Layout { groups: channels })
+        at_least_one("channels", channels)?;
+        Ok(Layout { granularity: QuantGranularity::PerChannel, extent: Extent::Channels(channels) })
     }
 
-    /// The layout that a granularity starts with: one group, until the number of channels is known.
+    /// The layout of this granularity for tensors of a shape. `axis` matters per channel and per block.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for the granularities that this version does not carry out.
-    pub(crate) fn from_granularity(granularity: QuantGranularity) -> Result<Self, Error> {
-        match granularity {
-            QuantGranularity::PerTensor | QuantGranularity::PerChannel => Ok(Layout::per_tensor()),
-            QuantGranularity::PerToken => Err(Error::Unsupported { feature: "granularity PER_TOKEN" }),
-            QuantGranularity::PerBlock { .. } => Err(Error::Unsupported { feature: "granularity PER_BLOCK" }),
+    /// [`Error::InvalidArgument`] for a number of dimensions, a dimension or an axis out of range; [`Error::SizeOverflow`]
+    /// for a shape of more elements than memory holds.
+    pub(crate) fn with_shape(self, shape: &[usize], axis: usize) -> Result<Self, Error> {
+        let dimensions = shape.len();
+        check_dimensions(dimensions)?;
+        let axis = match self.granularity {
+            QuantGranularity::PerTensor => 0,
+            QuantGranularity::PerToken => dimensions - 1,
+            QuantGranularity::PerChannel | QuantGranularity::PerBlock { .. } => axis,
+        };
+        if axis >= dimensions {
+            return Err(Error::IndexOutOfRange { argument: "axis", index: axis, count: dimensions });
         }
+        let mut elements = 1usize;
+        for &dimension in shape {
+            at_least_one("a dimension of shape", dimension)?;
+            elements = elements.checked_mul(dimension).unwrap_or(usize::MAX);
+        }
+        if elements > isize::MAX as usize / size_of::<f32>() {
+            return Err(Error::SizeOverflow { argument: "shape", length: elements });
+        }
+        let product = |dimensions: &[usize]| dimensions.iter().product::<usize>();
+        let extent = match self.granularity {
+            QuantGranularity::PerTensor => Extent::Shape { outer: 1, axis: 1, inner: elements },
+            QuantGranularity::PerToken => Extent::Shape { outer: 1, axis: product(&shape[..axis]), inner: shape[axis] },
+            QuantGranularity::PerChannel | QuantGranularity::PerBlock { .. } => {
+                Extent::Shape { outer: product(&shape[..axis]), axis: shape[axis], inner: product(&shape[axis + 1..]) }
+            }
+        };
+        Ok(Layout { granularity: self.granularity, extent })
+    }
+
+    /// Which weights share a scale.
+    pub(crate) fn granularity(&self) -> QuantGranularity {
+        self.granularity
     }
 
     /// How many scales there are.
     pub(crate) fn groups(&self) -> usize {
-        self.groups
+        match (self.granularity, self.extent) {
+            (_, Extent::Unknown) => 0,
+            (_, Extent::Channels(channels)) => channels,
+            (QuantGranularity::PerBlock { block_size }, Extent::Shape { outer, axis, inner }) => {
+                outer * axis.div_ceil(block_size) * inner
+            }
+            (_, Extent::Shape { axis, .. }) => axis,
+        }
     }
 
-    /// Elements per run in a tensor of `n` elements, which has one run per group.
+    /// The scale of an element of a tensor of `n`.
     ///
     /// # Errors
-    /// [`Error::NotDivisible`] when the channels would not be equal.
+    /// As [`cut`](Self::cut), and [`Error::IndexOutOfRange`].
+    pub(crate) fn group_of(&self, element: usize, n: usize) -> Result<usize, Error> {
+        self.cut(n)?;
+        if element >= n {
+            return Err(Error::IndexOutOfRange { argument: "element", index: element, count: n });
+        }
+        Ok(match (self.granularity, self.extent) {
+            (_, Extent::Unknown) => 0,
+            (_, Extent::Channels(channels)) => element / (n / channels),
+            (QuantGranularity::PerBlock { block_size }, Extent::Shape { axis, inner, .. }) => {
+                let (o, a, i) = (element / inner / axis, element / inner % axis, element % inner);
+                (o * axis.div_ceil(block_size) + a / block_size) * inner + i
+            }
+            (_, Extent::Shape { axis, inner, .. }) => element / inner % axis,
+        })
+    }
+
+    /// Calls `visit(element, group)` for every element of a tensor of `n`, which can be cut.
+    pub(crate) fn visit(&self, n: usize, visit: &mut dyn FnMut(usize, usize)) {
+        let (block, outer, axis, inner) = match (self.granularity, self.extent) {
+            (_, Extent::Unknown) => return,
+            (_, Extent::Channels(channels)) => (None, 1, channels, n / channels),
+            (QuantGranularity::PerBlock { block_size }, Extent::Shape { outer, axis, inner }) => {
+                (Some(block_size), outer, axis, inner)
+            }
+            (_, Extent::Shape { outer, axis, inner }) => (None, outer, axis, inner),
+        };
+        let mut element = 0;
+        for o in 0..outer {
+            for a in 0..axis {
+                let first = block.map(|block| (o * axis.div_ceil(block) + a / block) * inner);
+                for i in 0..inner {
+                    visit(element, first.map_or(a, |first| first + i));
+                    element += 1;
+                }
+            }
+        }
+    }
+
+    /// How a tensor of `n` elements is cut.
+    ///
+    /// # Errors
+    /// [`Error::NotDivisible`] when the channels would not be equal, [`Error::ShapeMismatch`] for another length than the
+    /// shape's, [`Error::NoShape`] when there is none and one is needed.
     #[inline]
-    pub(crate) fn run(&self, n: usize) -> Result<usize, Error> {
-        // The common case first: an integer division costs more than the rest of a short call.
-        if self.groups == 1 {
-            return Ok(n);
+    pub(crate) fn cut(&self, n: usize) -> Result<Cut, Error> {
+        match self.extent {
+            // The common case first: an integer division costs more than the rest of a short call.
+            Extent::Channels(1) => Ok(Cut::runs(1, n)),
+            Extent::Channels(channels) if n.is_multiple_of(channels) => Ok(slices(channels, n / channels)),
+            Extent::Channels(channels) => Err(Error::NotDivisible { n, channels }),
+            Extent::Unknown => Err(Error::NoShape),
+            Extent::Shape { outer, axis, inner } if n == outer * axis * inner => {
+                Ok(self.cut_of_shape(outer, axis, inner))
+            }
+            Extent::Shape { .. } if n == 0 => Ok(Cut::runs(0, 0)),
+            Extent::Shape { outer, axis, inner } => Err(Error::ShapeMismatch { n, expected: outer * axis * inner }),
         }
-        if n.is_multiple_of(self.groups) {
-            Ok(n / self.groups)
-        } else {
-            Err(Error::NotDivisible { n, channels: self.groups })
+    }
+
+    /// How `n` elements are cut when each token, or the tensor, gets a scale of its own in this call; also how many scales
+    /// that makes.
+    ///
+    /// # Errors
+    /// As [`cut`](Self::cut); per token, [`Error::NotDivisible`] when the last token would be cut short.
+    pub(crate) fn dynamic_cut(&self, n: usize) -> Result<(Cut, usize), Error> {
+        match (self.granularity, self.extent) {
+            (QuantGranularity::PerToken, Extent::Shape { inner, .. }) if n.is_multiple_of(inner) => {
+                Ok((slices(n / inner, inner), n / inner))
+            }
+            (QuantGranularity::PerToken, Extent::Shape { inner, .. }) => {
+                Err(Error::NotDivisible { n, channels: inner })
+            }
+            _ => Ok((self.cut(n)?, self.groups())),
         }
+    }
+
+    fn cut_of_shape(&self, outer: usize, axis: usize, inner: usize) -> Cut {
+        match self.granularity {
+            QuantGranularity::PerTensor | QuantGranularity::PerToken => slices(axis, inner),
+            QuantGranularity::PerChannel if axis == 1 => Cut::runs(1, outer * inner),
+            QuantGranularity::PerChannel if Cut::is_run(inner) => {
+                Cut::Runs(Runs { outer, groups: axis, len: inner, last_len: inner, cycle: 1 })
+            }
+            QuantGranularity::PerChannel => one_table(outer, axis * inner, inner),
+            QuantGranularity::PerBlock { block_size } => {
+                let block = block_size.min(axis);
+                let blocks = axis.div_ceil(block);
+                let last = axis - (blocks - 1) * block;
+                match (inner, block) {
+                    (1, _) if Cut::is_run(block) => {
+                        Cut::Runs(Runs { outer: 1, groups: outer * blocks, len: block, last_len: last, cycle: blocks })
+                    }
+                    (1, _) if last == block => one_table(1, outer * axis, block),
+                    (1, _) => {
+                        Cut::Rows(Rows { tables: outer, rows: 1, last_rows: 1, cycle: 1, columns: axis, repeat: block })
+                    }
+                    (_, 1) => one_table(1, outer * axis * inner, 1),
+                    _ => Cut::Rows(Rows {
+                        tables: outer * blocks,
+                        rows: block,
+                        last_rows: last,
+                        cycle: blocks,
+                        columns: inner,
+                        repeat: 1,
+                    }),
+                }
+            }
+        }
+    }
+}
+
+/// `count` groups of `len` consecutive elements.
+fn slices(count: usize, len: usize) -> Cut {
+    if count == 1 || Cut::is_run(len) { Cut::runs(count, len) } else { one_table(1, count * len, len) }
+}
+
+/// Rows of one table.
+fn one_table(rows: usize, columns: usize, repeat: usize) -> Cut {
+    if columns == 0 {
+        return Cut::runs(0, 0);
+    }
+    Cut::Rows(Rows { tables: 1, rows, last_rows: rows, cycle: 1, columns, repeat })
+}
+
+/// Refuses a number of dimensions that no shape may have.
+pub(crate) fn check_dimensions(dimensions: usize) -> Result<(), Error> {
+    if (1..=MOST_DIMENSIONS).contains(&dimensions) {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument { argument: "ndim", value: dimensions.into(), allowed: "from 1 to 16" })
+}
+
+fn at_least_one(argument: &'static str, value: usize) -> Result<(), Error> {
+    if value > 0 {
+        Ok(())
+    } else {
+        Err(Error::InvalidArgument { argument, value: value.into(), allowed: "at least 1" })
     }
 }
 
@@ -72,10 +259,48 @@ mod tests {
     #[test]
     fn channels_are_equal_slices_or_a_refusal() {
         let layout = Layout::per_channel(3).unwrap();
-        assert_eq!(layout.run(12), Ok(4));
-        assert_eq!(layout.run(0), Ok(0));
-        assert_eq!(layout.run(13), Err(Error::NotDivisible { n: 13, channels: 3 }));
+        assert_eq!(layout.cut(3 * 64), Ok(Cut::runs(3, 64)));
+        assert_eq!(layout.cut(13), Err(Error::NotDivisible { n: 13, channels: 3 }));
         assert!(Layout::per_channel(0).is_err());
-        assert_eq!(Layout::per_tensor().run(13), Ok(13));
+        assert_eq!(Layout::new(QuantGranularity::PerTensor).cut(13), Ok(Cut::runs(1, 13)));
+    }
+
+    #[test]
+    fn a_shape_that_makes_no_sense_is_refused() {
+        let layout = Layout::new(QuantGranularity::PerChannel);
+        let refused = |shape: &[usize], axis| layout.with_shape(shape, axis).unwrap_err();
+        assert!(matches!(refused(&[], 0), Error::InvalidArgument { argument: "ndim", .. }));
+        assert!(matches!(refused(&[1; 17], 0), Error::InvalidArgument { argument: "ndim", .. }));
+        assert!(matches!(refused(&[2, 0, 3], 0), Error::InvalidArgument { .. }));
+        assert!(matches!(refused(&[2, 3], 2), Error::IndexOutOfRange { argument: "axis", index: 2, count: 2 }));
+        assert!(matches!(refused(&[1 << 40, 1 << 40], 0), Error::SizeOverflow { .. }));
+        assert!(matches!(refused(&[usize::MAX, 2], 0), Error::SizeOverflow { .. }));
+        let shaped = layout.with_shape(&[2, 3], 1).unwrap();
+        assert_eq!(shaped.cut(5), Err(Error::ShapeMismatch { n: 5, expected: 6 }));
+    }
+
+    #[test]
+    fn a_token_is_the_last_dimension_and_there_may_be_any_number_of_them_when_scales_are_dynamic() {
+        let layout = Layout::new(QuantGranularity::PerToken);
+        assert_eq!(layout.cut(10), Err(Error::NoShape));
+        let layout = layout.with_shape(&[2, 3, 64], 0).unwrap();
+        assert_eq!((layout.groups(), layout.cut(384)), (6, Ok(Cut::runs(6, 64))));
+        assert_eq!(layout.dynamic_cut(640), Ok((Cut::runs(10, 64), 10)));
+        assert!(layout.dynamic_cut(650).is_err());
+    }
+
+    #[test]
+    fn an_element_of_a_block_has_the_scale_of_its_outer_block_and_inner_index() {
+        let layout = Layout::new(QuantGranularity::PerBlock { block_size: 2 }).with_shape(&[2, 3, 2], 1).unwrap();
+        assert_eq!(layout.groups(), 2 * 2 * 2);
+        let groups: Vec<usize> = (0..12).map(|element| layout.group_of(element, 12).unwrap()).collect();
+        assert_eq!(groups, [0, 1, 0, 1, 2, 3, 4, 5, 4, 5, 6, 7]);
+        assert!(layout.group_of(12, 12).is_err());
+        let mut visited = Vec::new();
+        layout.visit(12, &mut |element, group| {
+            assert_eq!(element, visited.len());
+            visited.push(group);
+        });
+        assert_eq!(visited, groups);
     }
 }

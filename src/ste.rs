@@ -9,8 +9,24 @@
 //! | Clipped | `g` where `abs(w) <= clip_val`, else 0 | Courbariaux et al. 2016, arXiv 1602.02830, section 1.3 |
 //! | LearnedStepSize | `g` | the reference implementation; only its name is that of LSQ, see [`SteVariant::LearnedStepSize`] |
 //! | Ewgs | `g * (1 + lambda * abs(w - value))` | the reference implementation, after Lee et al. 2021, arXiv 2104.00903 |
+//! | RangeClipped | `g` where `Qn <= r(v) <= Qp`, else 0 | the fake quantization of PyTorch, TensorFlow and ONNX |
+//! | Lsq | `g` where `Qn < v < Qp`, else 0 | Esser et al. 2020, arXiv 1902.08153 |
+//! | LsqPlus | as Lsq; the offset is learned too | Bhalgat et al. 2020, arXiv 2004.09576 |
+//! | EwgsSigned | `g * (1 + delta * sign(g) * (v - r(v)))` where `Qn < v < Qp`, else 0 | Lee et al. 2021, arXiv 2104.00903 |
 //!
-//! All arithmetic is f32, in the order written, without fused operations.
+//! There, `v = (w - offset) / step`, `r` rounds in the quantizer's mode, and Qn and Qp are the smallest and the largest code
+//! less the zero point. The gradients by scale and offset are sums over a group of N weights:
+//!
+//! | variant | gradient of the scale | of the offset |
+//! |---|---|---|
+//! | Standard, Clipped, LearnedStepSize, Ewgs | `sum g * code / sqrt(N * 2^bits)`, the reference implementation's | - |
+//! | the others | `sum g * (r(v) - v inside, Qn below, Qp above) / sqrt(N * largest code)` | `sum g` outside |
+//!
+//! where inside is the condition of the first table, and each is multiplied by `PI / k` for a pi quantizer (Esser et al. 2020,
+//! eq. 3 and section 2.2).
+//!
+//! All arithmetic is f32, in the order written, without fused operations, except that `v - r(v)` is computed as
+//! `(w - r(v) * step) * (1 / step)` with an exact difference, which is closer to the truth.
 
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
@@ -38,12 +54,30 @@ pub enum SteVariant {
         /// Strength, per unit of distance; zero or more, finite.
         lambda: f32,
     },
+    /// Passes the gradient where the weight rounds to a code of the range, stops it elsewhere (and at NaN).
+    RangeClipped,
+    /// Learned step size quantization as published: passes the gradient strictly inside the range.
+    Lsq,
+    /// [`Lsq`](Self::Lsq) with a learned offset, for weights or activations that are not centred on zero.
+    LsqPlus,
+    /// Element-wise gradient scaling as published: pushes a weight on in the direction in which it moves.
+    EwgsSigned {
+        /// Strength, per step of distance; zero or more, finite. (The paper's, on values from 0 to 1, divided by the number of
+        /// codes less one.)
+        delta: f32,
+    },
 }
 
 impl SteVariant {
     /// Whether the variant is meant to be trained together with its scale.
     pub fn requires_scale_grad(&self) -> bool {
-        matches!(self, SteVariant::LearnedStepSize)
+        matches!(self, SteVariant::LearnedStepSize | SteVariant::Lsq | SteVariant::LsqPlus)
+    }
+
+    /// Whether the variant looks at the range of codes: then its scale gradient is the published one, and the offset has one.
+    pub fn reads_range(&self) -> bool {
+        use SteVariant::*;
+        matches!(self, RangeClipped | Lsq | LsqPlus | EwgsSigned { .. })
     }
 
     /// The name of the variant's parameter, its value, and whether it is allowed; `None` for variants without one.
@@ -55,6 +89,9 @@ impl SteVariant {
             SteVariant::Ewgs { lambda } if !(lambda >= 0.0 && lambda.is_finite()) => {
                 Some(("lambda", lambda, "zero or more, and finite"))
             }
+            SteVariant::EwgsSigned { delta } if !(delta >= 0.0 && delta.is_finite()) => {
+                Some(("delta", delta, "zero or more, and finite"))
+            }
             _ => None,
         }
     }
@@ -62,7 +99,7 @@ impl SteVariant {
     /// Refuses a parameter outside its range.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`], naming `clip_val` or `lambda`.
+    /// [`Error::InvalidArgument`], naming `clip_val`, `lambda` or `delta`.
     pub fn validate(&self) -> Result<(), Error> {
         match self.refused_parameter() {
             Some((argument, value, allowed)) => Err(Error::InvalidArgument { argument, value: value.into(), allowed }),
@@ -71,13 +108,57 @@ impl SteVariant {
     }
 }
 
-/// The gradient of one weight: what the kernels are generic over.
-pub(crate) trait Estimator: Copy {
-    /// Whether `value` is looked at; when it is not, the kernels do not quantize to obtain it.
+/// A weight on the way back.
+pub(crate) struct Element {
+    pub(crate) w: f32,
+    pub(crate) grad_out: f32,
+    pub(crate) value: f32,
+    /// The code, counted from the zero point.
+    pub(crate) level: f32,
+    /// `v - r(v)`, in steps; means nothing outside the range.
+    pub(crate) residual: f32,
+    /// Whether `Qn <= r(v) <= Qp`.
+    pub(crate) rounds_into_range: bool,
+    /// Whether `Qn < v < Qp`.
+    pub(crate) is_inside: bool,
+}
+
+impl Element {
+    /// For estimators that look at no more.
+    #[inline(always)]
+    pub(crate) fn of_value(w: f32, value: f32, grad_out: f32) -> Element {
+        Element { w, grad_out, value, level: 0.0, residual: 0.0, rounds_into_range: true, is_inside: true }
+    }
+}
+
+/// The gradients of one weight: what the kernels are generic over.
+pub(crate) trait Estimator: Copy + Sync {
+    /// Whether the gradient of the weight looks at its value; when not, the kernels do not quantize to obtain it.
     const READS_VALUE: bool;
 
-    /// Gradient of the weight `w` that was quantized to `value`, given the gradient `g` of that value.
-    fn weight_gradient(self, w: f32, value: f32, g: f32) -> f32;
+    /// Whether anything looks at the residual or at where the weight lies in the range.
+    const READS_RANGE: bool;
+
+    /// The gradient of the weight.
+    fn weight_gradient(self, element: &Element) -> f32;
+
+    /// The derivative of the value by the step; times `grad_out` it is the weight's term of the scale's gradient.
+    #[inline(always)]
+    fn slope_of_scale(self, element: &Element) -> f32 {
+        element.level
+    }
+
+    /// The weight's term of the offset's gradient.
+    #[inline(always)]
+    fn offset_gradient(self, _element: &Element) -> f32 {
+        0.0
+    }
+}
+
+/// `number` where `holds`, else 0. By bits: of a choice between floats the compiler may make a branch per element.
+#[inline(always)]
+fn only_where(holds: bool, number: f32) -> f32 {
+    f32::from_bits(number.to_bits() & u32::from(holds).wrapping_neg())
 }
 
 /// [`SteVariant::Standard`] and [`SteVariant::LearnedStepSize`].
@@ -86,10 +167,11 @@ pub(crate) struct PassThrough;
 
 impl Estimator for PassThrough {
     const READS_VALUE: bool = false;
+    const READS_RANGE: bool = false;
 
     #[inline(always)]
-    fn weight_gradient(self, _w: f32, _value: f32, g: f32) -> f32 {
-        g
+    fn weight_gradient(self, element: &Element) -> f32 {
+        element.grad_out
     }
 }
 
@@ -101,13 +183,14 @@ pub(crate) struct Clipped {
 
 impl Estimator for Clipped {
     const READS_VALUE: bool = false;
+    const READS_RANGE: bool = false;
 
     #[inline(always)]
-    fn weight_gradient(self, w: f32, _value: f32, g: f32) -> f32 {
+    fn weight_gradient(self, element: &Element) -> f32 {
         // w.abs() <= clip_val, decided on the bits, which order magnitudes and put NaN above them all. Of a comparison of
         // floats the compiler made a branch per element: 0.12 ns became 1.
-        let beyond = (w.abs().to_bits() as i32) - (self.clip_val.to_bits() as i32 + 1);
-        f32::from_bits(g.to_bits() & (beyond >> 31) as u32)
+        let beyond = (element.w.abs().to_bits() as i32) - (self.clip_val.to_bits() as i32 + 1);
+        f32::from_bits(element.grad_out.to_bits() & (beyond >> 31) as u32)
     }
 }
 
@@ -119,9 +202,86 @@ pub(crate) struct Ewgs {
 
 impl Estimator for Ewgs {
     const READS_VALUE: bool = true;
+    const READS_RANGE: bool = false;
 
     #[inline(always)]
-    fn weight_gradient(self, w: f32, value: f32, g: f32) -> f32 {
-        g * (1.0 + self.lambda * (w - value).abs())
+    fn weight_gradient(self, element: &Element) -> f32 {
+        element.grad_out * (1.0 + self.lambda * (element.w - element.value).abs())
+    }
+}
+
+/// [`SteVariant::RangeClipped`].
+#[derive(Clone, Copy)]
+pub(crate) struct RangeClipped;
+
+impl Estimator for RangeClipped {
+    const READS_VALUE: bool = false;
+    const READS_RANGE: bool = true;
+
+    #[inline(always)]
+    fn weight_gradient(self, element: &Element) -> f32 {
+        only_where(element.rounds_into_range, element.grad_out)
+    }
+
+    #[inline(always)]
+    fn slope_of_scale(self, element: &Element) -> f32 {
+        if element.rounds_into_range { -element.residual } else { element.level }
+    }
+
+    #[inline(always)]
+    fn offset_gradient(self, element: &Element) -> f32 {
+        only_where(!element.rounds_into_range, element.grad_out)
+    }
+}
+
+/// [`SteVariant::Lsq`] and [`SteVariant::LsqPlus`].
+#[derive(Clone, Copy)]
+pub(crate) struct Lsq;
+
+impl Estimator for Lsq {
+    const READS_VALUE: bool = false;
+    const READS_RANGE: bool = true;
+
+    #[inline(always)]
+    fn weight_gradient(self, element: &Element) -> f32 {
+        only_where(element.is_inside, element.grad_out)
+    }
+
+    #[inline(always)]
+    fn slope_of_scale(self, element: &Element) -> f32 {
+        if element.is_inside { -element.residual } else { element.level }
+    }
+
+    #[inline(always)]
+    fn offset_gradient(self, element: &Element) -> f32 {
+        only_where(!element.is_inside, element.grad_out)
+    }
+}
+
+/// [`SteVariant::EwgsSigned`].
+#[derive(Clone, Copy)]
+pub(crate) struct EwgsSigned {
+    pub(crate) delta: f32,
+}
+
+impl Estimator for EwgsSigned {
+    const READS_VALUE: bool = false;
+    const READS_RANGE: bool = true;
+
+    #[inline(always)]
+    fn weight_gradient(self, element: &Element) -> f32 {
+        let sign = element.grad_out.to_bits() & (1 << 31);
+        let signed_residual = f32::from_bits(element.residual.to_bits() ^ sign);
+        only_where(element.is_inside, element.grad_out * (1.0 + self.delta * signed_residual))
+    }
+
+    #[inline(always)]
+    fn slope_of_scale(self, element: &Element) -> f32 {
+        Lsq.slope_of_scale(element)
+    }
+
+    #[inline(always)]
+    fn offset_gradient(self, element: &Element) -> f32 {
+        Lsq.offset_gradient(element)
     }
 }

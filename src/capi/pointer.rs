@@ -67,7 +67,7 @@ impl Span {
 /// `start` is valid for reads of `n` elements during `'a`, and nobody writes them but through outputs of the same call
 /// whose spans were compared.
 #[inline]
-pub(super) unsafe fn input<'a, T: Copy + Default>(start: *const T, n: usize) -> Input<'a, T> {
+pub(super) unsafe fn input<'a, T: Copy>(start: *const T, n: usize) -> Input<'a, T> {
     // SAFETY: the caller's promise.
     unsafe { Input::from_raw(start, n) }
 }
@@ -77,7 +77,7 @@ pub(super) unsafe fn input<'a, T: Copy + Default>(start: *const T, n: usize) -> 
 /// # Safety
 /// As [`input`], unless `start` is NULL.
 #[inline]
-pub(super) unsafe fn optional_input<'a, T: Copy + Default>(start: *const T, n: usize) -> Option<Input<'a, T>> {
+pub(super) unsafe fn optional_input<'a, T: Copy>(start: *const T, n: usize) -> Option<Input<'a, T>> {
     // SAFETY: the caller's promise.
     (!start.is_null()).then(|| unsafe { Input::from_raw(start, n) })
 }
@@ -88,7 +88,7 @@ pub(super) unsafe fn optional_input<'a, T: Copy + Default>(start: *const T, n: u
 /// `start` is valid for writes of `n` elements during `'a`, and nobody else uses them but inputs of the same call whose
 /// spans were compared.
 #[inline]
-pub(super) unsafe fn output<'a, T: Copy + Default>(start: *mut T, n: usize) -> Output<'a, T> {
+pub(super) unsafe fn output<'a, T: Copy>(start: *mut T, n: usize) -> Output<'a, T> {
     // SAFETY: the caller's promise.
     unsafe { Output::from_raw(start, n) }
 }
@@ -98,7 +98,7 @@ pub(super) unsafe fn output<'a, T: Copy + Default>(start: *mut T, n: usize) -> O
 /// # Safety
 /// As [`output`], unless `start` is NULL.
 #[inline]
-pub(super) unsafe fn optional_output<'a, T: Copy + Default>(start: *mut T, n: usize) -> Option<Output<'a, T>> {
+pub(super) unsafe fn optional_output<'a, T: Copy>(start: *mut T, n: usize) -> Option<Output<'a, T>> {
     // SAFETY: the caller's promise.
     (!start.is_null()).then(|| unsafe { Output::from_raw(start, n) })
 }

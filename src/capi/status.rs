@@ -20,9 +20,10 @@ pub const DIFFQUANT_STATUS_NULL_POINTER: diffquant_status = 1;
 pub const DIFFQUANT_STATUS_INVALID_ARGUMENT: diffquant_status = 2;
 /// An enumeration value that this version does not know.
 pub const DIFFQUANT_STATUS_UNKNOWN_CONSTANT: diffquant_status = 3;
-/// A length does not fit: n is no multiple of the channel count, or an array has another length than the call needs.
+/// A length does not fit: n is not that of the quantizer's shape or no multiple of its channel count, or an array has
+/// another length than the call needs.
 pub const DIFFQUANT_STATUS_LENGTH_MISMATCH: diffquant_status = 4;
-/// A group index is past the last group.
+/// An index (of a group, an axis, an element) is past the last one.
 pub const DIFFQUANT_STATUS_INDEX_OUT_OF_RANGE: diffquant_status = 5;
 /// Two buffers overlap in a way that the function does not allow.
 pub const DIFFQUANT_STATUS_OVERLAP: diffquant_status = 6;
@@ -30,10 +31,12 @@ pub const DIFFQUANT_STATUS_OVERLAP: diffquant_status = 6;
 pub const DIFFQUANT_STATUS_MISALIGNED: diffquant_status = 7;
 /// A length is so large that its buffer could not lie in memory.
 pub const DIFFQUANT_STATUS_SIZE_OVERFLOW: diffquant_status = 8;
-/// The object has no such property, such as the divisor k of a uniform quantizer.
+/// The object has no such property, such as the divisor k of a uniform quantizer or a zero point to set of a symmetric one.
 pub const DIFFQUANT_STATUS_NOT_APPLICABLE: diffquant_status = 32;
 /// A configuration does not validate; the message names the field.
 pub const DIFFQUANT_STATUS_INVALID_CONFIG: diffquant_status = 33;
+/// The quantizer's granularity needs a shape that was not declared: call diffquant_quantizer_set_shape.
+pub const DIFFQUANT_STATUS_NO_SHAPE: diffquant_status = 34;
 /// A NaN or an infinity among data that must be finite; the message names the first one.
 pub const DIFFQUANT_STATUS_NON_FINITE: diffquant_status = 64;
 /// Text is not the JSON that was expected.
@@ -95,6 +98,7 @@ fn name(status: diffquant_status) -> &'static CStr {
         DIFFQUANT_STATUS_SIZE_OVERFLOW
         DIFFQUANT_STATUS_NOT_APPLICABLE
         DIFFQUANT_STATUS_INVALID_CONFIG
+        DIFFQUANT_STATUS_NO_SHAPE
         DIFFQUANT_STATUS_NON_FINITE
         DIFFQUANT_STATUS_INVALID_JSON
         DIFFQUANT_STATUS_INVALID_UTF8
@@ -108,9 +112,14 @@ fn name(status: diffquant_status) -> &'static CStr {
 fn status_of(error: &Error) -> diffquant_status {
     match error {
         Error::NullPointer { .. } => DIFFQUANT_STATUS_NULL_POINTER,
-        Error::InvalidArgument { .. } | Error::InvalidElement { .. } => DIFFQUANT_STATUS_INVALID_ARGUMENT,
+        Error::InvalidArgument { .. } | Error::InvalidElement { .. } | Error::ZeroPoint { .. } => {
+            DIFFQUANT_STATUS_INVALID_ARGUMENT
+        }
+        Error::NoShape => DIFFQUANT_STATUS_NO_SHAPE,
         Error::UnknownConstant { .. } => DIFFQUANT_STATUS_UNKNOWN_CONSTANT,
-        Error::LengthMismatch { .. } | Error::NotDivisible { .. } => DIFFQUANT_STATUS_LENGTH_MISMATCH,
+        Error::LengthMismatch { .. } | Error::NotDivisible { .. } | Error::ShapeMismatch { .. } => {
+            DIFFQUANT_STATUS_LENGTH_MISMATCH
+        }
         Error::IndexOutOfRange { .. } => DIFFQUANT_STATUS_INDEX_OUT_OF_RANGE,
         Error::Overlap { .. } => DIFFQUANT_STATUS_OVERLAP,
         Error::Misaligned { .. } => DIFFQUANT_STATUS_MISALIGNED,

@@ -17,13 +17,21 @@ pub const DIFFQUANT_STE_LEARNED_STEP_SIZE: diffquant_ste = 2;
 /// g * (1 + lambda * |w - value|). Parameter lambda: zero or more, finite, per unit of w.
 /// (after Lee et al. 2021, arXiv 2104.00903)
 pub const DIFFQUANT_STE_EWGS: diffquant_ste = 3;
-/// Reserved: g inside the code range, else 0. This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+/// g where the weight rounds to a code of the range, else 0. No parameter. (The fake quantization of PyTorch, TensorFlow and
+/// ONNX.)
 pub const DIFFQUANT_STE_RANGE_CLIPPED: diffquant_ste = 4;
-/// Reserved: LSQ (Esser et al. 2020, arXiv 1902.08153). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+/// g where Qn < v < Qp, else 0: learned step size quantization as published. No parameter. (Esser et al. 2020,
+/// arXiv 1902.08153)
 pub const DIFFQUANT_STE_LSQ: diffquant_ste = 5;
-/// Reserved: LSQ+ (Bhalgat et al. 2020, arXiv 2004.09576). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+/// As LSQ, with an offset that is learned too, see diffquant_quantizer_backward_scale_offset. No parameter. (Bhalgat et al.
+/// 2020, arXiv 2004.09576)
 pub const DIFFQUANT_STE_LSQ_PLUS: diffquant_ste = 6;
-/// Reserved: EWGS as published (Lee et al. 2021, arXiv 2104.00903). This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+/// g * (1 + delta * sign(g) * (v - r(v))) where Qn < v < Qp, else 0: element-wise gradient scaling as published. Parameter
+/// delta: zero or more, finite, per step; the paper's, on values from 0 to 1, divided by the number of codes less one.
+/// (Lee et al. 2021, arXiv 2104.00903)
+///
+/// Here and below v = (w - offset) / step, r(v) is v rounded in the quantizer's mode, and Qn and Qp are the smallest and the
+/// largest code less the zero point.
 pub const DIFFQUANT_STE_EWGS_SIGNED: diffquant_ste = 7;
 
 /// What happens to w / step when it lies halfway between two codes.
@@ -43,10 +51,10 @@ pub(super) fn ste_from_c(ste: diffquant_ste, parameter: f32) -> Result<SteVarian
         DIFFQUANT_STE_CLIPPED => SteVariant::Clipped { clip_val: parameter },
         DIFFQUANT_STE_LEARNED_STEP_SIZE => SteVariant::LearnedStepSize,
         DIFFQUANT_STE_EWGS => SteVariant::Ewgs { lambda: parameter },
-        DIFFQUANT_STE_RANGE_CLIPPED => return Err(Error::Unsupported { feature: "ste RANGE_CLIPPED" }),
-        DIFFQUANT_STE_LSQ => return Err(Error::Unsupported { feature: "ste LSQ" }),
-        DIFFQUANT_STE_LSQ_PLUS => return Err(Error::Unsupported { feature: "ste LSQ_PLUS" }),
-        DIFFQUANT_STE_EWGS_SIGNED => return Err(Error::Unsupported { feature: "ste EWGS_SIGNED" }),
+        DIFFQUANT_STE_RANGE_CLIPPED => SteVariant::RangeClipped,
+        DIFFQUANT_STE_LSQ => SteVariant::Lsq,
+        DIFFQUANT_STE_LSQ_PLUS => SteVariant::LsqPlus,
+        DIFFQUANT_STE_EWGS_SIGNED => SteVariant::EwgsSigned { delta: parameter },
         value => return Err(Error::UnknownConstant { argument: "ste", value }),
     };
     variant.validate()?;
@@ -60,6 +68,10 @@ pub(super) fn ste_to_c(variant: SteVariant) -> (diffquant_ste, f32) {
         SteVariant::Clipped { clip_val } => (DIFFQUANT_STE_CLIPPED, clip_val),
         SteVariant::LearnedStepSize => (DIFFQUANT_STE_LEARNED_STEP_SIZE, 0.0),
         SteVariant::Ewgs { lambda } => (DIFFQUANT_STE_EWGS, lambda),
+        SteVariant::RangeClipped => (DIFFQUANT_STE_RANGE_CLIPPED, 0.0),
+        SteVariant::Lsq => (DIFFQUANT_STE_LSQ, 0.0),
+        SteVariant::LsqPlus => (DIFFQUANT_STE_LSQ_PLUS, 0.0),
+        SteVariant::EwgsSigned { delta } => (DIFFQUANT_STE_EWGS_SIGNED, delta),
     }
 }
 

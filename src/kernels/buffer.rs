@@ -6,9 +6,8 @@
 //! length, and whole blocks copied in and out through raw pointers. A kernel reads block `i` of every input before it
 //! writes block `i` of any output, which is what makes exact in-place use correct.
 
-use super::BLOCK;
+use super::{BLOCK, stream};
 use std::marker::PhantomData;
-use std::ops::Range;
 
 /// Up to [`BLOCK`] consecutive elements, starting at `start`.
 #[derive(Clone, Copy)]
@@ -20,34 +19,21 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// The first [`BLOCK`] elements of `start..end`, or all there are.
+    #[inline(always)]
+    pub(super) fn first_of(start: usize, end: usize) -> Block {
+        Block { start, count: (end - start).min(BLOCK) }
+    }
+
+    /// The whole block that begins at `start`.
+    #[inline(always)]
+    pub(super) fn full(start: usize) -> Block {
+        Block { start, count: BLOCK }
+    }
+
     #[inline(always)]
     pub(super) fn count(self) -> usize {
         self.count
-    }
-
-    #[inline(always)]
-    pub(super) fn is_full(self) -> bool {
-        self.count == BLOCK
-    }
-}
-
-/// Work that is done block by block.
-pub(crate) trait PerBlock {
-    /// Handles one block. Implementations are `#[inline(always)]`: a closure would be compiled for the baseline wherever
-    /// the compiler chose not to inline it.
-    fn block(&mut self, block: Block);
-}
-
-/// Hands the elements `start..end` to `work`, full blocks first.
-#[inline(always)]
-pub(crate) fn for_each_block(start: usize, end: usize, work: &mut impl PerBlock) {
-    let mut at = start;
-    while end - at >= BLOCK {
-        work.block(Block { start: at, count: BLOCK });
-        at += BLOCK;
-    }
-    if at < end {
-        work.block(Block { start: at, count: end - at });
     }
 }
 
@@ -63,8 +49,8 @@ pub(crate) struct Input<'a, T> {
 pub(crate) struct Output<'a, T> {
     start: *mut T,
     len: usize,
-    /// Elements of the buffer that this is a part of.
-    whole: usize,
+    /// Whether whole blocks bypass the cache.
+    streamed: bool,
     lifetime: PhantomData<&'a mut T>,
 }
 
@@ -74,10 +60,10 @@ unsafe impl<T: Sync> Send for Input<'_, T> {}
 unsafe impl<T: Sync> Sync for Input<'_, T> {}
 // SAFETY: an output can be sent where its elements can, as an exclusive slice can.
 unsafe impl<T: Send> Send for Output<'_, T> {}
-// SAFETY: writing needs `&mut`, or `part`, whose callers promise that parts in use at the same time are disjoint.
+// SAFETY: writing needs `&mut`, or `share`, whose callers promise that no element is used through two copies.
 unsafe impl<T: Send> Sync for Output<'_, T> {}
 
-impl<'a, T: Copy + Default> Input<'a, T> {
+impl<'a, T: Copy> Input<'a, T> {
     /// The `len` elements from `start`.
     ///
     /// # Safety
@@ -93,18 +79,15 @@ impl<'a, T: Copy + Default> Input<'a, T> {
         self.len
     }
 
-    /// Where the first element lies.
-    pub(super) fn address(&self) -> usize {
-        self.start.addr()
+    /// The element at `index`.
+    pub(crate) fn get(&self, index: usize) -> T {
+        assert!(index < self.len);
+        // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
+        unsafe { self.start.add(index).read() }
     }
+}
 
-    /// The elements of a range.
-    pub(super) fn part(&self, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: the assertion keeps the range inside the buffer, whose promises hold for its parts.
-        unsafe { Input::from_raw(self.start.add(range.start), range.len()) }
-    }
-
+impl<T: Copy + Default> Input<'_, T> {
     /// Copies a block in; lanes past its count are `T::default()`.
     #[inline(always)]
     pub(super) fn load(&self, block: Block) -> [T; BLOCK] {
@@ -116,27 +99,20 @@ impl<'a, T: Copy + Default> Input<'a, T> {
                 return from.cast::<[T; BLOCK]>().read_unaligned();
             }
             let mut lanes = [T::default(); BLOCK];
-            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), block.count.min(BLOCK));
+            copy_few(from, lanes.as_mut_ptr(), block.count);
             lanes
         }
     }
-
-    /// The element at `index`.
-    pub(crate) fn get(&self, index: usize) -> T {
-        assert!(index < self.len);
-        // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
-        unsafe { self.start.add(index).read() }
-    }
 }
 
-impl<'a, T: Copy + Default> From<&'a [T]> for Input<'a, T> {
+impl<'a, T: Copy> From<&'a [T]> for Input<'a, T> {
     fn from(slice: &'a [T]) -> Self {
         // SAFETY: a shared slice is readable and unchanged during its lifetime.
         unsafe { Input::from_raw(slice.as_ptr(), slice.len()) }
     }
 }
 
-impl<'a, T: Copy + Default> Output<'a, T> {
+impl<'a, T: Copy> Output<'a, T> {
     /// The `len` elements from `start`, which need not be initialised.
     ///
     /// # Safety
@@ -145,7 +121,7 @@ impl<'a, T: Copy + Default> Output<'a, T> {
     /// - nobody else reads or writes them, except through an [`Input`] given to the same kernel that begins at the same
     ///   `start`.
     pub(crate) unsafe fn from_raw(start: *mut T, len: usize) -> Self {
-        Output { start, len, whole: len, lifetime: PhantomData }
+        Output { start, len, streamed: false, lifetime: PhantomData }
     }
 
     /// A buffer that is read and then overwritten: the two views of exact in-place use.
@@ -160,33 +136,36 @@ impl<'a, T: Copy + Default> Output<'a, T> {
         self.len
     }
 
-    /// Where the first element lies.
-    pub(super) fn address(&self) -> usize {
-        self.start.addr()
-    }
-
-    /// Elements of the buffer that this is a part of.
-    pub(super) fn whole(&self) -> usize {
-        self.whole
-    }
-
-    /// The elements of a range.
+    /// The same buffer once more.
     ///
     /// # Safety
-    /// While the part is used, nothing else uses its elements.
-    pub(super) unsafe fn part(&self, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: the assertion keeps the range inside the buffer; that nobody else uses it is the caller's promise.
-        let part = unsafe { Output::from_raw(self.start.add(range.start), range.len()) };
-        Output { whole: self.whole, ..part }
+    /// While both are in use, no element is written through one of them and used through the other.
+    pub(super) unsafe fn share(&self) -> Self {
+        Output { start: self.start, len: self.len, streamed: self.streamed, lifetime: PhantomData }
     }
 
-    /// Where a block is to be written; it lies inside the buffer.
+    /// Lets whole blocks bypass the cache when that pays, see [`super::stream`].
     #[inline(always)]
-    pub(super) fn place(&mut self, block: Block) -> *mut T {
+    pub(super) fn stream_if_it_pays<S>(mut self, inputs: &[Input<'_, S>]) -> Self {
+        let in_place = inputs.iter().any(|input| input.start.addr() == self.start.addr());
+        self.streamed = !in_place && stream::pays(self.len);
+        self
+    }
+
+    /// Copies a block out; lanes past its count are dropped.
+    #[inline(always)]
+    pub(super) fn store(&mut self, block: Block, lanes: &[T; BLOCK]) {
         assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
-        unsafe { self.start.add(block.start) }
+        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised; `lanes` is a local
+        // of the kernel and cannot overlap it.
+        unsafe {
+            let to = self.start.add(block.start);
+            if block.count != BLOCK {
+                copy_few(lanes.as_ptr(), to, block.count);
+            } else if !(self.streamed && stream::store(to, lanes)) {
+                to.cast::<[T; BLOCK]>().write_unaligned(*lanes);
+            }
+        }
     }
 
     /// Writes one element.
@@ -197,7 +176,36 @@ impl<'a, T: Copy + Default> Output<'a, T> {
     }
 }
 
-impl<'a, T: Copy + Default> From<&'a mut [T]> for Output<'a, T> {
+impl<T> Drop for Output<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.streamed {
+            stream::fence();
+        }
+    }
+}
+
+/// Copies fewer than [`BLOCK`] elements, in powers of two: a call of `memcpy` takes longer than the rest of a short kernel.
+///
+/// # Safety
+/// `from` is valid for reads and `to` for writes of `count` elements, which do not overlap.
+#[inline(always)]
+unsafe fn copy_few<T: Copy>(from: *const T, to: *mut T, count: usize) {
+    let mut done = 0;
+    macro_rules! copy {
+        ($($few:literal)*) => {
+            $(if count & $few != 0 {
+                // SAFETY: the caller's promise; the powers of two in `count` add up to it.
+                unsafe { to.add(done).cast::<[T; $few]>().write_unaligned(from.add(done).cast::<[T; $few]>().read_unaligned()) };
+                done += $few;
+            })*
+        };
+    }
+    copy!(16 8 4 2 1);
+    debug_assert_eq!(done, count);
+}
+
+impl<'a, T: Copy> From<&'a mut [T]> for Output<'a, T> {
     fn from(slice: &'a mut [T]) -> Self {
         // SAFETY: an exclusive slice is ours alone during its lifetime.
         unsafe { Output::from_raw(slice.as_mut_ptr(), slice.len()) }

@@ -1,72 +1,42 @@
-//! Codes back to values: `code * step`. Codes outside a quantizer's range are taken as they are.
+//! Codes back to values: `(code - zero point) * step + offset`. Codes outside a quantizer's range are taken as they are.
 
-use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
-use super::sink::{Sink, Streamed};
-use super::threads::{Divisible, Part};
-use super::{BLOCK, Kernel, Vectors};
+use super::buffer::{Block, Input, Output};
+use super::groups::{Lanes, Source};
+use super::quantize::values_of;
+use super::walk::{Sum, Work};
+use super::{BLOCK, Vectors};
 
-/// Dequantizes `codes`, run `r` with `steps[r]`.
+/// Dequantizes `codes`.
 pub(crate) struct Dequantize<'a> {
-    pub(crate) codes: Input<'a, i8>,
-    pub(crate) values: Output<'a, f32>,
-    /// One step per run.
-    pub(crate) steps: &'a [f32],
-    pub(crate) run: usize,
-}
-
-impl Kernel for Dequantize<'_> {
-    type Result = ();
-
-    #[inline(always)]
-    fn run<V: Vectors>(self) {
-        let Dequantize { codes, values, steps, run } = self;
-        match Streamed::if_it_pays(values, run, &[codes]) {
-            Ok(values) => dequantize(codes, values, steps, run),
-            Err(values) => dequantize(codes, values, steps, run),
-        }
-    }
-}
-
-impl Divisible for Dequantize<'_> {
-    fn runs(&self) -> (usize, usize) {
-        (self.steps.len(), self.run)
-    }
-
-    unsafe fn part(&self, part: &Part) -> Self {
-        let elements = part.elements(self.run);
-        Dequantize {
-            codes: self.codes.part(elements.clone()),
-            // SAFETY: the caller's promise.
-            values: unsafe { self.values.part(elements) },
-            steps: &self.steps[part.runs.clone()],
-            run: part.within.len(),
-        }
-    }
-}
-
-#[inline(always)]
-fn dequantize(codes: Input<'_, i8>, values: impl Sink<f32>, steps: &[f32], run: usize) {
-    let mut work = DequantizeBlocks { codes, values, step: 0.0 };
-    for (index, &step) in steps.iter().enumerate() {
-        work.step = step;
-        for_each_block(index * run, (index + 1) * run, &mut work);
-    }
-}
-
-struct DequantizeBlocks<'a, V> {
     codes: Input<'a, i8>,
-    values: V,
-    step: f32,
+    values: Output<'a, f32>,
 }
 
-impl<V: Sink<f32>> PerBlock for DequantizeBlocks<'_, V> {
+impl<'a> Dequantize<'a> {
+    pub(crate) fn new(codes: Input<'a, i8>, values: Output<'a, f32>) -> Self {
+        Dequantize { codes, values: values.stream_if_it_pays(&[codes]) }
+    }
+}
+
+impl Work<0> for Dequantize<'_> {
+    type Join = Sum;
+
     #[inline(always)]
-    fn block(&mut self, block: Block) {
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; 0] {
         let codes = self.codes.load(block);
-        let mut values = [0.0; BLOCK];
+        let mut levels = [0.0; BLOCK];
         for lane in 0..BLOCK {
-            values[lane] = f32::from(codes[lane]) * self.step;
+            levels[lane] = f32::from(codes[lane]);
+            if S::AFFINE {
+                levels[lane] -= lanes.zero_point[lane];
+            }
         }
-        self.values.store(block, &values);
+        self.values.store(block, &values_of::<S>(&levels, lanes));
+        []
+    }
+
+    unsafe fn share(&self) -> Self {
+        // SAFETY: the caller's promise.
+        Dequantize { codes: self.codes, values: unsafe { self.values.share() } }
     }
 }

@@ -90,6 +90,11 @@ impl Isa {
         isa
     }
 
+    /// What every machine of this architecture has.
+    pub(crate) fn baseline() -> Isa {
+        Isa(Level::Baseline)
+    }
+
     /// The fastest instruction set of this machine.
     pub(crate) fn fastest() -> Isa {
         Isa(*LEVELS.iter().rev().find(|level| level.is_available()).unwrap_or(&Level::Baseline))
@@ -141,7 +146,7 @@ impl Isa {
 
     /// Runs `kernel` compiled for this instruction set.
     #[inline(always)]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Result {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
             Level::Baseline => kernel.run::<Portable>(),
             // SAFETY: an `Isa` is made only of a level that is available.
@@ -156,12 +161,12 @@ impl Isa {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn run_avx2<K: Kernel>(kernel: K) -> K::Result {
-    kernel.run::<Avx2>()
+fn run_avx2<K: Kernel>(kernel: K) {
+    kernel.run::<Avx2>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-fn run_avx512<K: Kernel>(kernel: K) -> K::Result {
-    kernel.run::<Avx512>()
+fn run_avx512<K: Kernel>(kernel: K) {
+    kernel.run::<Avx512>();
 }

@@ -3,7 +3,8 @@
 //! `code = clamp(round(w / step), min, max)` and `value = code * step`, with NaN sent to code 0. Three choices make it
 //! both exact and fast:
 //!
-//! - The quotient is an IEEE division. Multiplying by `1 / step` gives wrong codes near ties.
+//! - The quotient is the IEEE one wherever it decides, see [`super::quotient`]. Multiplying by `1 / step` gives wrong codes
+//!   near ties.
 //! - Clamping comes before rounding, which changes nothing because the bounds are whole numbers, and leaves a number small
 //!   enough for the next step.
 //! - Rounding adds and subtracts 1.5 * 2^23: the sum has no fraction bits left, so the addition itself rounds half to even,
@@ -11,21 +12,40 @@
 //!   is the same after the last bit of the operand is set: a tie k + 0.5 ends in a zero bit and so moves one ulp outward,
 //!   while its inner neighbour already ends in one and stays. The subtraction gives a zero code as +0.0, so a value is
 //!   never -0.0.
+//!
+//! With a zero point z and an offset the same holds of `w - offset` and of codes counted from z: the range becomes
+//! `[min - z, max - z]`, the code gains z and the value the offset. The kernels call a code counted from the zero point a
+//! *level*; where z is 0 they are the same.
 
-use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
-use super::sink::{Discard, Sink, Streamed};
-use super::threads::{Divisible, Part};
-use super::{BLOCK, Kernel, Vectors};
-use std::marker::PhantomData;
+use super::buffer::{Block, Input, Output};
+use super::groups::{Lanes, Source};
+use super::quotient;
+use super::walk::{Sum, Work};
+use super::{BLOCK, Vectors};
 
 /// 1.5 * 2^23: adding it leaves no bits for a fraction.
 const ROUNDS_TO_INTEGER: f32 = 12_582_912.0;
 
 /// The codes that a quantizer may give, as floats: whole numbers in [-128, 127].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct CodeRange {
+pub(crate) struct CodeBounds {
     pub(crate) min: f32,
     pub(crate) max: f32,
+}
+
+impl CodeBounds {
+    /// The smallest and the largest level of each element.
+    #[inline(always)]
+    pub(super) fn levels<S: Source>(self, lanes: &Lanes) -> ([f32; BLOCK], [f32; BLOCK]) {
+        let (mut min, mut max) = ([self.min; BLOCK], [self.max; BLOCK]);
+        if S::AFFINE {
+            for lane in 0..BLOCK {
+                min[lane] -= lanes.zero_point[lane];
+                max[lane] -= lanes.zero_point[lane];
+            }
+        }
+        (min, max)
+    }
 }
 
 /// What happens to a quotient halfway between two codes.
@@ -37,154 +57,129 @@ pub(crate) enum Rounding {
     HalfEven,
 }
 
-/// [`Rounding`] as a type, so that the choice is made once per call.
-pub(super) trait RoundingMode {
-    /// Prepares a clamped quotient for rounding half to even.
-    fn steer(quotient: f32) -> f32;
-}
-
-/// [`Rounding::HalfAway`].
-pub(super) struct HalfAway;
-
-impl RoundingMode for HalfAway {
+impl Rounding {
+    /// `quotient` rounded, plus [`ROUNDS_TO_INTEGER`].
     #[inline(always)]
-    fn steer(quotient: f32) -> f32 {
-        f32::from_bits(quotient.to_bits() | 1)
+    fn shifted(self, quotient: f32) -> f32 {
+        let last_bit = (self == Rounding::HalfAway) as u32;
+        f32::from_bits(quotient.to_bits() | last_bit) + ROUNDS_TO_INTEGER
+    }
+
+    /// `quotient`, which is no larger than 2^21, rounded to a whole number.
+    #[inline(always)]
+    pub(super) fn round(self, quotient: f32) -> f32 {
+        self.shifted(quotient) - ROUNDS_TO_INTEGER
     }
 }
 
-/// [`Rounding::HalfEven`].
-pub(super) struct HalfEven;
-
-impl RoundingMode for HalfEven {
-    #[inline(always)]
-    fn steer(quotient: f32) -> f32 {
-        quotient
+/// The weights less the offset.
+#[inline(always)]
+pub(super) fn without_offset<S: Source>(mut w: [f32; BLOCK], lanes: &Lanes) -> [f32; BLOCK] {
+    if S::AFFINE {
+        for lane in 0..BLOCK {
+            w[lane] -= lanes.offset[lane];
+        }
     }
+    w
 }
 
-/// The code of `w`, shifted by [`ROUNDS_TO_INTEGER`].
+/// The levels of a block of weights, each plus [`ROUNDS_TO_INTEGER`].
 #[inline(always)]
-fn shifted_code<R: RoundingMode>(w: f32, step: f32, range: CodeRange) -> f32 {
-    let quotient = w / step;
-    let quotient = if quotient.is_nan() { 0.0 } else { quotient };
-    // Comparisons, not `f32::clamp`: that one has to preserve NaN and costs an instruction more.
-    let quotient = if quotient > range.min { quotient } else { range.min };
-    let quotient = if quotient < range.max { quotient } else { range.max };
-    R::steer(quotient) + ROUNDS_TO_INTEGER
-}
-
-/// The codes of a block of weights, as floats.
-#[inline(always)]
-pub(super) fn codes_as_floats<R: RoundingMode>(w: &[f32; BLOCK], step: f32, range: CodeRange) -> [f32; BLOCK] {
-    let mut codes = [0.0; BLOCK];
+fn shifted_levels<V: Vectors, S: Source>(
+    w: [f32; BLOCK],
+    lanes: &Lanes,
+    range: CodeBounds,
+    rounding: Rounding,
+) -> [f32; BLOCK] {
+    let (min, max) = range.levels::<S>(lanes);
+    let mut shifted = quotient::clamped::<V>(&without_offset::<S>(w, lanes), lanes, &min, &max);
     for lane in 0..BLOCK {
-        codes[lane] = shifted_code::<R>(w[lane], step, range) - ROUNDS_TO_INTEGER;
+        shifted[lane] = rounding.shifted(shifted[lane]);
     }
-    codes
+    shifted
 }
 
-/// Quantizes `w`: run `r`, the elements `r * run .. (r + 1) * run`, with `steps[r]`.
+/// The levels of a block of weights.
+#[inline(always)]
+pub(super) fn levels<V: Vectors, S: Source>(
+    w: [f32; BLOCK],
+    lanes: &Lanes,
+    range: CodeBounds,
+    rounding: Rounding,
+) -> [f32; BLOCK] {
+    let mut levels = shifted_levels::<V, S>(w, lanes, range, rounding);
+    for lane in 0..BLOCK {
+        levels[lane] -= ROUNDS_TO_INTEGER;
+    }
+    levels
+}
+
+/// The values of a block of levels.
+#[inline(always)]
+pub(super) fn values_of<S: Source>(levels: &[f32; BLOCK], lanes: &Lanes) -> [f32; BLOCK] {
+    let mut values = [0.0; BLOCK];
+    for lane in 0..BLOCK {
+        values[lane] = levels[lane] * lanes.step[lane];
+        if S::AFFINE {
+            values[lane] += lanes.offset[lane];
+        }
+    }
+    values
+}
+
+/// Quantizes `w`.
 pub(crate) struct Quantize<'a> {
     pub(crate) w: Input<'a, f32>,
     pub(crate) codes: Option<Output<'a, i8>>,
     pub(crate) values: Option<Output<'a, f32>>,
-    /// One finite, positive step per run.
-    pub(crate) steps: &'a [f32],
-    pub(crate) run: usize,
-    pub(crate) range: CodeRange,
+    pub(crate) range: CodeBounds,
     pub(crate) rounding: Rounding,
 }
 
-impl Kernel for Quantize<'_> {
-    type Result = ();
-
-    #[inline(always)]
-    fn run<V: Vectors>(self) {
-        match self.rounding {
-            Rounding::HalfAway => self.rounded::<V, HalfAway>(),
-            Rounding::HalfEven => self.rounded::<V, HalfEven>(),
-        }
+impl<'a> Quantize<'a> {
+    pub(crate) fn new(
+        w: Input<'a, f32>,
+        codes: Option<Output<'a, i8>>,
+        values: Option<Output<'a, f32>>,
+        range: CodeBounds,
+        rounding: Rounding,
+    ) -> Self {
+        let codes = codes.map(|codes| codes.stream_if_it_pays(&[w]));
+        let values = values.map(|values| values.stream_if_it_pays(&[w]));
+        Quantize { w, codes, values, range, rounding }
     }
 }
 
-impl Divisible for Quantize<'_> {
-    fn runs(&self) -> (usize, usize) {
-        (self.steps.len(), self.run)
-    }
+impl Work<0> for Quantize<'_> {
+    type Join = Sum;
 
-    unsafe fn part(&self, part: &Part) -> Self {
-        let elements = part.elements(self.run);
-        // SAFETY: the caller's promise.
-        unsafe {
-            Quantize {
-                w: self.w.part(elements.clone()),
-                codes: self.codes.as_ref().map(|codes| codes.part(elements.clone())),
-                values: self.values.as_ref().map(|values| values.part(elements.clone())),
-                steps: &self.steps[part.runs.clone()],
-                run: part.within.len(),
-                ..*self
+    #[inline(always)]
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; 0] {
+        let shifted = shifted_levels::<V, S>(self.w.load(block), lanes, self.range, self.rounding);
+        if let Some(codes) = &mut self.codes {
+            let mut shifted = shifted;
+            if S::AFFINE {
+                for lane in 0..BLOCK {
+                    shifted[lane] += lanes.zero_point[lane];
+                }
             }
+            codes.store(block, &V::low_bytes(&shifted));
         }
-    }
-}
-
-impl Quantize<'_> {
-    #[inline(always)]
-    fn rounded<V: Vectors, R: RoundingMode>(mut self) {
-        let (run, w) = (self.run, self.w);
-        let codes = self.codes.take().map(|codes| Streamed::if_it_pays(codes, run, &[w]));
-        let values = self.values.take().map(|values| Streamed::if_it_pays(values, run, &[w]));
-        match (codes, values) {
-            (Some(Ok(codes)), Some(Ok(values))) => self.into_sinks::<V, R>(codes, values),
-            (Some(Ok(codes)), Some(Err(values))) => self.into_sinks::<V, R>(codes, values),
-            (Some(Err(codes)), Some(Ok(values))) => self.into_sinks::<V, R>(codes, values),
-            (Some(Err(codes)), Some(Err(values))) => self.into_sinks::<V, R>(codes, values),
-            (Some(Ok(codes)), None) => self.into_sinks::<V, R>(codes, Discard),
-            (Some(Err(codes)), None) => self.into_sinks::<V, R>(codes, Discard),
-            (None, Some(Ok(values))) => self.into_sinks::<V, R>(Discard, values),
-            (None, Some(Err(values))) => self.into_sinks::<V, R>(Discard, values),
-            (None, None) => {}
-        }
-    }
-
-    #[inline(always)]
-    fn into_sinks<V: Vectors, R: RoundingMode>(self, codes: impl Sink<i8>, values: impl Sink<f32>) {
-        let mut work =
-            QuantizeBlocks { w: self.w, step: 0.0, range: self.range, codes, values, forms: PhantomData::<(V, R)> };
-        for (run, &step) in self.steps.iter().enumerate() {
-            work.step = step;
-            for_each_block(run * self.run, (run + 1) * self.run, &mut work);
-        }
-    }
-}
-
-struct QuantizeBlocks<'a, F, C, V> {
-    w: Input<'a, f32>,
-    step: f32,
-    range: CodeRange,
-    codes: C,
-    values: V,
-    forms: PhantomData<F>,
-}
-
-impl<F: Vectors, R: RoundingMode, C: Sink<i8>, V: Sink<f32>> PerBlock for QuantizeBlocks<'_, (F, R), C, V> {
-    #[inline(always)]
-    fn block(&mut self, block: Block) {
-        let w = self.w.load(block);
-        let mut shifted = [0.0f32; BLOCK];
-        for lane in 0..BLOCK {
-            shifted[lane] = shifted_code::<R>(w[lane], self.step, self.range);
-        }
-        if !C::DISCARDS {
-            self.codes.store(block, &F::low_bytes(&shifted));
-        }
-        if !V::DISCARDS {
-            let mut values = [0.0f32; BLOCK];
+        if let Some(values) = &mut self.values {
+            let mut levels = shifted;
             for lane in 0..BLOCK {
-                values[lane] = (shifted[lane] - ROUNDS_TO_INTEGER) * self.step;
+                levels[lane] -= ROUNDS_TO_INTEGER;
             }
-            self.values.store(block, &values);
+            values.store(block, &values_of::<S>(&levels, lanes));
         }
+        []
+    }
+
+    unsafe fn share(&self) -> Self {
+        // SAFETY: the caller's promise.
+        let (codes, values) = unsafe {
+            (self.codes.as_ref().map(|codes| codes.share()), self.values.as_ref().map(|values| values.share()))
+        };
+        Quantize { codes, values, ..*self }
     }
 }

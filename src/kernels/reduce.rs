@@ -1,147 +1,153 @@
-//! Reductions whose bits depend on the data alone, not on the vector width, the machine or the number of threads.
-//!
-//! A sum over n elements is laid out in three levels:
-//!
-//! - 32 *stripes*: element i is added to stripe `i % 32` in f32. Every vector width up to 1024 bits divides this evenly.
-//! - *tiles* of 512 elements: after 16 additions per stripe the stripes are folded, in a fixed tree, into an f64. No
-//!   stripe ever sees more than 16 roundings, which bounds the error by 16 * 2^-24, below 1e-6 of the sum of magnitudes, for
-//!   any n. (A single f32 accumulator is off by up to 1.7 % at 16 Mi elements.)
-//! - at most 256 *superblocks*, whole tiles whose length depends on n alone, added in order. Threads may each take some.
+//! What calibration asks of the weights of each group: extremes, magnitudes, and the error of a candidate scale.
 
-use super::buffer::{Block, Input, Output, PerBlock, for_each_block};
-use super::{BLOCK, Kernel, Vectors};
+use super::buffer::{Block, Input, Output};
+use super::groups::{Lanes, Source};
+use super::quantize::{CodeBounds, Rounding, levels, values_of, without_offset};
+use super::walk::{Largest, Sum, Work};
+use super::{BLOCK, Vectors};
 
-/// Elements between two folds into f64.
-const TILE: usize = 16 * BLOCK;
-
-/// Most superblocks in a sum.
-pub(super) const SUPERBLOCKS: usize = 256;
-
-/// Terms to be summed, a block at a time.
-pub(super) trait Terms {
-    /// The terms of a block; lanes past its count must be zero. `#[inline(always)]` like [`PerBlock::block`].
-    fn terms(&mut self, block: Block) -> [f32; BLOCK];
-}
-
-/// Elements of a superblock in a sum over `n`.
-#[inline(always)]
-pub(super) fn superblock_length(n: usize) -> usize {
-    n.div_ceil(SUPERBLOCKS).next_multiple_of(TILE).max(TILE)
-}
-
-/// Sums the terms of the elements `start .. start + n`.
-#[inline(always)]
-pub(super) fn striped_sum(start: usize, n: usize, terms: &mut impl Terms) -> f64 {
-    let superblock = superblock_length(n);
-    let mut sum = 0.0;
-    let mut done = 0;
-    while done < n {
-        let end = n.min(done + superblock);
-        sum += superblock_sum(start + done, start + end, terms);
-        done = end;
-    }
-    sum
-}
-
-#[inline(always)]
-pub(super) fn superblock_sum(start: usize, end: usize, terms: &mut impl Terms) -> f64 {
-    let mut sum = 0.0;
-    let mut at = start;
-    while at < end {
-        let tile_end = end.min(at + TILE);
-        let mut tile = Tile { terms, stripes: [0.0; BLOCK] };
-        for_each_block(at, tile_end, &mut tile);
-        sum += fold(&tile.stripes);
-        at = tile_end;
-    }
-    sum
-}
-
-struct Tile<'a, T> {
-    terms: &'a mut T,
-    stripes: [f32; BLOCK],
-}
-
-impl<T: Terms> PerBlock for Tile<'_, T> {
-    #[inline(always)]
-    fn block(&mut self, block: Block) {
-        let terms = self.terms.terms(block);
-        for lane in 0..BLOCK {
-            self.stripes[lane] += terms[lane];
-        }
-    }
-}
-
-/// The sum of the stripes, by halves. Outlined: inlined, the compiler splits the accumulators of the loop around it, and
-/// 0.26 ns per element became 0.46.
-#[inline(never)]
-fn fold(stripes: &[f32; BLOCK]) -> f64 {
-    let mut sums = stripes.map(f64::from);
-    let mut half = BLOCK / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
-    }
-    sums[0]
-}
-
-/// The largest magnitude of each run of `w`, or NaN for a run with an element that is not finite.
+/// The largest magnitude of each group of `w`, infinite for a group with an element that is not finite.
 pub(crate) struct MaxMagnitude<'a> {
     pub(crate) w: Input<'a, f32>,
     pub(crate) maxima: Output<'a, f32>,
-    pub(crate) run: usize,
 }
 
-impl Kernel for MaxMagnitude<'_> {
-    type Result = ();
+impl Work<1> for MaxMagnitude<'_> {
+    type Join = Largest;
 
     #[inline(always)]
-    fn run<V: Vectors>(mut self) {
-        for run in 0..self.maxima.len() {
-            let mut work = MagnitudeBlocks { w: self.w, maxima: [0.0; BLOCK], beyond_finite: [0; BLOCK] };
-            for_each_block(run * self.run, (run + 1) * self.run, &mut work);
-            self.maxima.set(run, largest_if_finite(&work.maxima, &work.beyond_finite));
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes) -> [[f32; BLOCK]; 1] {
+        let mut magnitudes = self.w.load(block);
+        for magnitude in &mut magnitudes {
+            *magnitude = nan_to_infinity(magnitude.abs());
         }
+        [magnitudes]
+    }
+
+    #[inline(always)]
+    fn total(&mut self, group: usize, _count: usize, [maximum]: [f64; 1]) {
+        self.maxima.set(group, maximum as f32);
+    }
+
+    unsafe fn share(&self) -> Self {
+        // SAFETY: the caller's promise.
+        MaxMagnitude { w: self.w, maxima: unsafe { self.maxima.share() } }
     }
 }
 
-/// One number from the lanes. Outlined for the reason that [`fold`] is.
-#[inline(never)]
-fn largest_if_finite(maxima: &[f32; BLOCK], beyond_finite: &[u32; BLOCK]) -> f32 {
-    let (mut maxima, mut beyond_finite) = (*maxima, *beyond_finite);
-    let mut half = BLOCK / 2;
-    while half > 0 {
-        for lane in 0..half {
-            maxima[lane] = maxima[lane].max(maxima[lane + half]);
-            beyond_finite[lane] |= beyond_finite[lane + half];
-        }
-        half /= 2;
-    }
-    if beyond_finite[0] >> 31 == 1 { f32::NAN } else { maxima[0] }
+/// The smallest and the largest element of each group of `w` and 0; infinite where one is not finite.
+pub(crate) struct Extremes<'a> {
+    pub(crate) w: Input<'a, f32>,
+    pub(crate) minima: Output<'a, f32>,
+    pub(crate) maxima: Output<'a, f32>,
 }
 
-/// A maximum of floats loses NaN, so what is not finite is noted beside it: the bits of such a magnitude are at least
-/// 0x7f80_0000, and adding 0x0080_0000 carries into the sign bit for no other.
-///
-/// (One maximum of the bits as integers would do both. The compiler recognises that as a reduction, vectorises it across
-/// blocks instead of lanes, and gathers: 0.2 ns per element.)
-struct MagnitudeBlocks<'a> {
-    w: Input<'a, f32>,
-    maxima: [f32; BLOCK],
-    beyond_finite: [u32; BLOCK],
-}
+impl Work<2> for Extremes<'_> {
+    type Join = Largest;
 
-impl PerBlock for MagnitudeBlocks<'_> {
     #[inline(always)]
-    fn block(&mut self, block: Block) {
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes) -> [[f32; BLOCK]; 2] {
         let w = self.w.load(block);
+        let mut extremes = [[0.0; BLOCK]; 2];
         for lane in 0..BLOCK {
-            let magnitude = w[lane].abs();
-            let largest = self.maxima[lane];
-            self.maxima[lane] = if magnitude > largest { magnitude } else { largest };
-            self.beyond_finite[lane] |= magnitude.to_bits() + 0x0080_0000;
+            let (below, above) = (nan_to_infinity(-w[lane]), nan_to_infinity(w[lane]));
+            extremes[0][lane] = if below > 0.0 { below } else { 0.0 };
+            extremes[1][lane] = if above > 0.0 { above } else { 0.0 };
         }
+        extremes
+    }
+
+    #[inline(always)]
+    fn total(&mut self, group: usize, _count: usize, [below, above]: [f64; 2]) {
+        self.minima.set(group, -below as f32);
+        self.maxima.set(group, above as f32);
+    }
+
+    unsafe fn share(&self) -> Self {
+        // SAFETY: the caller's promise.
+        let (minima, maxima) = unsafe { (self.minima.share(), self.maxima.share()) };
+        Extremes { w: self.w, minima, maxima }
+    }
+}
+
+#[inline(always)]
+fn nan_to_infinity(number: f32) -> f32 {
+    if number.is_nan() { f32::INFINITY } else { number }
+}
+
+/// The mean magnitude of each group of `w`.
+pub(crate) struct MeanMagnitude<'a> {
+    pub(crate) w: Input<'a, f32>,
+    pub(crate) means: Output<'a, f64>,
+}
+
+impl Work<1> for MeanMagnitude<'_> {
+    type Join = Sum;
+
+    #[inline(always)]
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes) -> [[f32; BLOCK]; 1] {
+        let mut magnitudes = self.w.load(block);
+        for magnitude in &mut magnitudes {
+            *magnitude = magnitude.abs();
+        }
+        [magnitudes]
+    }
+
+    #[inline(always)]
+    fn total(&mut self, group: usize, count: usize, [sum]: [f64; 1]) {
+        self.means.set(group, sum / count as f64);
+    }
+
+    unsafe fn share(&self) -> Self {
+        // SAFETY: the caller's promise.
+        MeanMagnitude { w: self.w, means: unsafe { self.means.share() } }
+    }
+}
+
+/// How well a group's parameters fit its weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Fit {
+    /// `sum (w - value)^2`.
+    pub(crate) error: f64,
+    /// `sum (w - offset) * level` and `sum level^2`: their quotient is the best step for these codes.
+    pub(crate) weight_by_level: f64,
+    pub(crate) level_squared: f64,
+}
+
+/// The fit of every group.
+pub(crate) struct Fits<'a> {
+    pub(crate) w: Input<'a, f32>,
+    pub(crate) fits: Output<'a, Fit>,
+    pub(crate) bounds: CodeBounds,
+    pub(crate) rounding: Rounding,
+}
+
+impl Work<3> for Fits<'_> {
+    type Join = Sum;
+
+    #[inline(always)]
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; 3] {
+        let w = self.w.load(block);
+        let levels = levels::<V, S>(w, lanes, self.bounds, self.rounding);
+        let values = values_of::<S>(&levels, lanes);
+        let from_offset = without_offset::<S>(w, lanes);
+        let mut terms = [[0.0; BLOCK]; 3];
+        for lane in 0..BLOCK {
+            let error = w[lane] - values[lane];
+            terms[0][lane] = error * error;
+            terms[1][lane] = from_offset[lane] * levels[lane];
+            terms[2][lane] = levels[lane] * levels[lane];
+        }
+        terms
+    }
+
+    #[inline(always)]
+    fn total(&mut self, group: usize, _count: usize, [error, weight_by_level, level_squared]: [f64; 3]) {
+        self.fits.set(group, Fit { error, weight_by_level, level_squared });
+    }
+
+    unsafe fn share(&self) -> Self {
+        // SAFETY: the caller's promise.
+        Fits { fits: unsafe { self.fits.share() }, ..*self }
     }
 }

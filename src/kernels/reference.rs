@@ -3,11 +3,11 @@
 //! Nothing here is shared with the kernels but the estimators' formulas. Rounding is the standard library's, sums are laid
 //! out as [`super::reduce`] describes but written as plain loops. Speed does not matter; being obviously right does.
 
-use super::{CodeRange, Rounding};
+use super::{CodeBounds, Rounding};
 use crate::ste::SteVariant;
 
 /// The code of `w`.
-pub(super) fn code(w: f32, step: f32, range: CodeRange, rounding: Rounding) -> i8 {
+pub(super) fn code(w: f32, step: f32, range: CodeBounds, rounding: Rounding) -> i8 {
     let quotient = w / step;
     if quotient.is_nan() {
         return 0;

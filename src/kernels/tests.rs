@@ -11,9 +11,9 @@ const ESTIMATORS: [SteVariant; 4] = [
     SteVariant::Ewgs { lambda: 0.3 },
 ];
 
-fn range(bits: u32) -> CodeRange {
+fn range(bits: u32) -> CodeBounds {
     let half = (1u32 << (bits - 1)) as f32;
-    CodeRange { min: -half, max: half - 1.0 }
+    CodeBounds { min: -half, max: half - 1.0 }
 }
 
 /// Numbers in [-1, 1), the same for the same seed (splitmix64).

@@ -1,13 +1,11 @@
 //! One call on many threads, with the bits of one.
 //!
 //! Threads are opt-in: most tensors are small, most callers have threads of their own, and waking one costs more than a
-//! small tensor takes. A tensor is divided where its sums are (whole runs, or whole superblocks of a run), so no part's
-//! result depends on how many there are. Parts run on threads that end before the call does, which keeps unloading the
+//! small tensor takes. A tensor is divided where its totals are (see [`super::walk`]), so no part's result depends on how
+//! many there are. Parts run on threads that end before the call does, which keeps unloading the
 //! library safe, or on the host's own pool.
 
-use super::{Isa, Kernel};
 use std::ffi::c_void;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,56 +56,7 @@ impl HostPool {
     }
 }
 
-/// Part of a tensor: whole runs, or superblocks of one run.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Part {
-    pub(super) runs: Range<usize>,
-    /// The elements within each of the runs.
-    pub(super) within: Range<usize>,
-}
-
-impl Part {
-    /// The elements of the tensor, whose runs have `run` elements.
-    pub(super) fn elements(&self, run: usize) -> Range<usize> {
-        let first = self.runs.start * run + self.within.start;
-        first..first + self.runs.len() * self.within.len()
-    }
-}
-
-/// A kernel that can be done in parts.
-pub(crate) trait Divisible: Kernel<Result = ()> + Sync {
-    /// How many runs there are, and elements in each.
-    fn runs(&self) -> (usize, usize);
-
-    /// The same work on a part.
-    ///
-    /// # Safety
-    /// Parts that are run at the same time share no element.
-    unsafe fn part(&self, part: &Part) -> Self;
-}
-
 impl Threads {
-    /// Runs a kernel, in parts when it is large and there are threads for it.
-    #[inline(always)]
-    pub(crate) fn run<K: Divisible>(self, kernel: K) {
-        let (runs, run) = kernel.runs();
-        match self.parts(runs * run) {
-            1 => Isa::current().run(kernel),
-            parts => self.run_parts(&kernel, parts),
-        }
-    }
-
-    #[cold]
-    fn run_parts<K: Divisible>(self, kernel: &K, parts: usize) {
-        let isa = Isa::current();
-        // SAFETY: `divide` never gives an element twice.
-        let work = |part: &Part| isa.run(unsafe { kernel.part(part) });
-        let (runs, run) = kernel.runs();
-        for parts in divide(runs, run, parts) {
-            self.for_each(parts.count, &|index| work(&parts.get(index)));
-        }
-    }
-
     /// Into how many parts a tensor of `n` elements is divided.
     #[inline]
     pub(super) fn parts(self, n: usize) -> usize {
@@ -186,64 +135,9 @@ impl HostPool {
     }
 }
 
-/// Parts that may run at the same time.
-pub(super) struct Parts {
-    pub(super) count: usize,
-    runs: Range<usize>,
-    run: usize,
-}
-
-impl Parts {
-    /// Whether each part has all elements of its runs.
-    pub(super) fn holds_whole_runs(&self) -> bool {
-        self.runs.len() > 1
-    }
-
-    /// Part `index` of them.
-    pub(super) fn get(&self, index: usize) -> Part {
-        let share = |total: usize| index * total / self.count..(index + 1) * total / self.count;
-        if self.holds_whole_runs() {
-            return Part { runs: share(self.runs.len()), within: 0..self.run };
-        }
-        let superblock = super::reduce::superblock_length(self.run);
-        let blocks = share(self.run.div_ceil(superblock));
-        Part { runs: self.runs.clone(), within: blocks.start * superblock..self.run.min(blocks.end * superblock) }
-    }
-}
-
-/// Divides `runs` runs of `run` elements: many runs among the parts, a few runs one after the other.
-pub(super) fn divide(runs: usize, run: usize, parts: usize) -> impl Iterator<Item = Parts> {
-    let together = if runs >= parts { runs } else { 1 };
-    (0..runs).step_by(together.max(1)).map(move |first| {
-        let superblocks = run.div_ceil(super::reduce::superblock_length(run));
-        let count = if together > 1 { parts } else { parts.min(superblocks) };
-        Parts { count, runs: first..first + together, run }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parts_cover_every_element_once_and_end_at_superblocks() {
-        for (runs, run) in [(1, 1 << 20), (1, (16 << 20) + 77), (2, 1 << 20), (3, 700_001), (64, 40_000), (1 << 20, 3)]
-        {
-            for parts in [2, 3, 7, 64] {
-                let mut next = 0;
-                for parts in divide(runs, run, parts) {
-                    for index in 0..parts.count {
-                        let part = parts.get(index);
-                        let elements = part.elements(run);
-                        assert_eq!(elements.start, next, "{runs} x {run}: {part:?}");
-                        assert!(part.within.start.is_multiple_of(512));
-                        next = elements.end;
-                    }
-                }
-                assert_eq!(next, runs * run, "{runs} x {run} in {parts}");
-            }
-        }
-    }
 
     #[test]
     fn small_calls_and_single_threads_are_not_divided() {

@@ -1,68 +1,83 @@
-//! The engine that every quantizer shares: its grid of values, and the calls into the kernels.
+//! The engine that every quantizer shares: its grid of values.
 //!
-//! A grid is made of a code range, one step per group, a rounding mode and an estimator. It keeps two invariants, so that
-//! no kernel ever has to check them: every scale and every step is finite and positive, and `steps[i]` is the step of
-//! `scales[i]`.
+//! A grid is made of a range of codes, a scale, a zero point and an offset per group, a rounding mode and an estimator. It
+//! keeps these invariants, so that no kernel has to check them: every scale and every step is finite and positive, every
+//! zero point is a code, every offset is finite, and the parameters that the kernels read are those of the scales.
+//!
+//! What a grid does to tensors is in [`super::tensors`].
 
 use super::parameter::Parameter;
-use crate::calibrate;
-use crate::config::QatConfig;
+use super::range::{CodeRange, half};
+use crate::calibrate::{self, Calibrated, ScaleInit};
+use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
-use crate::kernels::{
-    CodeRange, Dequantize, HostPool, Input, Isa, Output, Quantize, Rounding, ScaleGradient, Sums, Threads,
-    WeightGradient,
-};
+use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Rounding, Threads};
 use crate::layout::Layout;
 use crate::ste::SteVariant;
 
 /// The state behind a quantizer. Reached through [`DifferentiableQuantizer`](super::DifferentiableQuantizer).
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Grid {
-    parameter: Parameter,
-    bits: u32,
-    rounding: Rounding,
-    ste: SteVariant,
-    layout: Layout,
+    pub(super) parameter: Parameter,
+    pub(super) bits: u32,
+    range: CodeRange,
+    symmetric: bool,
+    pub(super) rounding: Rounding,
+    pub(super) ste: SteVariant,
+    pub(super) layout: Layout,
     scales: Vec<f32>,
-    steps: Vec<f32>,
-    threads: Threads,
+    pub(super) parameters: Parameters,
+    pub(super) threads: Threads,
 }
 
 impl Grid {
     /// A per-tensor grid of step `scale`, `bits` in 2..=8.
     pub(crate) fn uniform(bits: u32, ste: SteVariant) -> Result<Self, Error> {
         check_argument("bits", (2..=8).contains(&bits), bits, "from 2 to 8")?;
-        Grid::new(Parameter::Uniform, bits, ste, Layout::per_tensor(), 1.0 / half(bits))
+        Grid::new(Parameter::Uniform, bits, ste, QuantGranularity::PerTensor, 1.0 / half(bits))
     }
 
     /// A per-tensor grid of step `alpha * PI / k`, `bits` and `k` in 2..=5.
     pub(crate) fn pi(bits: u32, k: u32, ste: SteVariant) -> Result<Self, Error> {
         check_pi(bits, k)?;
-        Grid::new(Parameter::Pi { k }, bits, ste, Layout::per_tensor(), 1.0)
+        Grid::new(Parameter::Pi { k }, bits, ste, QuantGranularity::PerTensor, 1.0)
     }
 
     /// The grid that a configuration describes, every scale 1.
     pub(crate) fn from_config(config: &QatConfig) -> Result<Self, Error> {
         config.validate()?;
-        if !config.symmetric {
-            return Err(Error::Unsupported { feature: "symmetric 0, a zero point" });
-        }
-        let layout = Layout::from_granularity(config.granularity)?;
         let parameter = match config.pi_k {
             Some(k) => Parameter::Pi { k },
             None => Parameter::Uniform,
         };
-        Grid::new(parameter, config.bits.into(), config.ste_variant, layout, 1.0)
+        let mut grid = Grid::new(parameter, config.bits.into(), config.ste_variant, config.granularity, 1.0)?;
+        grid.symmetric = config.symmetric;
+        Ok(grid)
     }
 
-    fn new(parameter: Parameter, bits: u32, ste: SteVariant, layout: Layout, scale: f32) -> Result<Self, Error> {
+    fn new(
+        parameter: Parameter,
+        bits: u32,
+        ste: SteVariant,
+        granularity: QuantGranularity,
+        scale: f32,
+    ) -> Result<Self, Error> {
         ste.validate()?;
         // The first use of the kernels reads the environment; better here than in a call that promises not to allocate.
         Isa::current();
-        let (rounding, threads) = (Rounding::HalfAway, Threads::Own(1));
-        let (scales, steps) = (Vec::new(), Vec::new());
-        let mut grid = Grid { parameter, bits, rounding, ste, layout, scales, steps, threads };
-        grid.replace_scales(layout, std::iter::repeat_n(scale, layout.groups()))?;
+        let mut grid = Grid {
+            parameter,
+            bits,
+            range: CodeRange::Full,
+            symmetric: true,
+            rounding: Rounding::HalfAway,
+            ste,
+            layout: Layout::new(granularity),
+            scales: Vec::new(),
+            parameters: Parameters::default(),
+            threads: Threads::Own(1),
+        };
+        grid.restart(grid.layout, scale)?;
         Ok(grid)
     }
 
@@ -82,6 +97,20 @@ impl Grid {
         &self.scales
     }
 
+    /// How many scales there are.
+    pub(crate) fn groups(&self) -> usize {
+        self.scales.len()
+    }
+
+    pub(crate) fn granularity(&self) -> QuantGranularity {
+        self.layout.granularity()
+    }
+
+    /// The scale of an element of a tensor of `n`.
+    pub(crate) fn group_of(&self, element: usize, n: usize) -> Result<usize, Error> {
+        self.layout.group_of(element, n)
+    }
+
     /// The divisor of a pi grid.
     pub(crate) fn k(&self) -> Result<u32, Error> {
         match self.parameter {
@@ -92,7 +121,7 @@ impl Grid {
 
     pub(crate) fn step_size(&self, group: usize) -> Result<f32, Error> {
         self.check_group(group)?;
-        Ok(self.steps[group])
+        Ok(self.parameters.get(group).step)
     }
 
     pub(crate) fn rounding_is_half_even(&self) -> bool {
@@ -120,24 +149,106 @@ impl Grid {
         self.threads = Threads::Host(pool);
     }
 
+    /// The smallest and the largest code.
+    pub(crate) fn bounds(&self) -> CodeBounds {
+        self.range.bounds(self.bits)
+    }
+
+    /// The zero point of a group that has none of its own.
+    pub(super) fn home(&self) -> f32 {
+        self.range.home(self.bits)
+    }
+
+    pub(crate) fn code_range(&self) -> CodeRange {
+        self.range
+    }
+
+    /// Changes the codes that are used. Zero points go back to the range's.
+    pub(crate) fn set_code_range(&mut self, range: CodeRange) {
+        self.range = range;
+        self.reset_zero_points();
+    }
+
+    pub(crate) fn is_symmetric(&self) -> bool {
+        self.symmetric
+    }
+
+    /// Fixes the zero points to the range's, or frees them.
+    pub(crate) fn set_symmetric(&mut self, symmetric: bool) {
+        self.symmetric = symmetric;
+        if symmetric {
+            self.reset_zero_points();
+        }
+    }
+
+    /// The code of the value 0 in a group (where the offset is 0).
+    pub(crate) fn zero_point(&self, group: usize) -> i32 {
+        self.parameters.get(group).zero_point as i32
+    }
+
+    pub(crate) fn set_zero_points(&mut self, zero_points: Input<'_, i32>) -> Result<(), Error> {
+        if self.symmetric {
+            return Err(Error::NotApplicable { property: "zero point to set", kind: "symmetric" });
+        }
+        check_length("zero_points", zero_points.len(), self.groups())?;
+        let (min, max) = (self.bounds().min as i32, self.bounds().max as i32);
+        for index in 0..zero_points.len() {
+            let (argument, value) = ("zero_points", zero_points.get(index));
+            if !(min..=max).contains(&value) {
+                return Err(Error::ZeroPoint { argument, index, value, min, max });
+            }
+        }
+        for group in 0..zero_points.len() {
+            let zero_point = zero_points.get(group) as f32;
+            self.parameters.set(group, Group { zero_point, ..self.parameters.get(group) });
+        }
+        Ok(())
+    }
+
+    /// What is added to every value of a group.
+    pub(crate) fn offset(&self, group: usize) -> f32 {
+        self.parameters.get(group).offset
+    }
+
+    pub(crate) fn set_offsets(&mut self, offsets: Input<'_, f32>) -> Result<(), Error> {
+        check_length("offsets", offsets.len(), self.groups())?;
+        for index in 0..offsets.len() {
+            let (argument, value, allowed) = ("offsets", offsets.get(index), "finite");
+            if !value.is_finite() {
+                return Err(Error::InvalidElement { argument, index, value, allowed });
+            }
+        }
+        for group in 0..offsets.len() {
+            self.parameters.set(group, Group { offset: offsets.get(group), ..self.parameters.get(group) });
+        }
+        Ok(())
+    }
+
+    fn reset_zero_points(&mut self) {
+        let zero_point = self.home();
+        for group in 0..self.groups() {
+            self.parameters.set(group, Group { zero_point, ..self.parameters.get(group) });
+        }
+    }
+
     /// Gives every group the same scale.
     pub(crate) fn set_all_scales(&mut self, scale: f32) -> Result<(), Error> {
         self.check_scale("scale", scale)?;
-        self.scales.fill(scale);
-        self.steps.fill(self.parameter.step(scale));
+        for group in 0..self.groups() {
+            self.store_scale(group, scale);
+        }
         Ok(())
     }
 
     pub(crate) fn set_scale(&mut self, group: usize, scale: f32) -> Result<(), Error> {
         self.check_group(group)?;
         self.check_scale("scale", scale)?;
-        self.scales[group] = scale;
-        self.steps[group] = self.parameter.step(scale);
+        self.store_scale(group, scale);
         Ok(())
     }
 
     pub(crate) fn set_scales(&mut self, scales: Input<'_, f32>) -> Result<(), Error> {
-        check_length("scales", scales.len(), self.scales.len())?;
+        check_length("scales", scales.len(), self.groups())?;
         for index in 0..scales.len() {
             let (argument, value, allowed) = ("scales", scales.get(index), ALLOWED_SCALE);
             if !self.allows(value) {
@@ -145,119 +256,123 @@ impl Grid {
             }
         }
         for group in 0..scales.len() {
-            self.scales[group] = scales.get(group);
-            self.steps[group] = self.parameter.step(scales.get(group));
+            self.store_scale(group, scales.get(group));
         }
         Ok(())
     }
 
-    pub(crate) fn init_per_channel(&mut self, channels: usize) -> Result<(), Error> {
-        let layout = Layout::per_channel(channels)?;
-        self.replace_scales(layout, std::iter::repeat_n(1.0, channels))
+    /// One step of gradient descent on every scale, projected onto `[min_scale, the largest that is allowed]`; how many had to
+    /// be projected.
+    pub(crate) fn apply_scale_step(
+        &mut self,
+        gradient: Input<'_, f32>,
+        learning_rate: f32,
+        min_scale: f32,
+    ) -> Result<usize, Error> {
+        check_length("grad_scale", gradient.len(), self.groups())?;
+        let positive = learning_rate > 0.0 && learning_rate.is_finite();
+        check_argument("learning_rate", positive, learning_rate, "positive and finite")?;
+        check_argument("min_scale", self.allows(min_scale), min_scale, ALLOWED_SCALE)?;
+        for index in 0..gradient.len() {
+            let (argument, value) = ("grad_scale", gradient.get(index));
+            if value.is_nan() {
+                return Err(Error::InvalidElement { argument, index, value, allowed: "a number" });
+            }
+        }
+        let mut projected = 0;
+        for group in 0..gradient.len() {
+            // In f64, where no product of floats overflows.
+            let next = f64::from(self.scales[group]) - f64::from(learning_rate) * f64::from(gradient.get(group));
+            let next = if next >= f64::from(min_scale) && self.allows(next as f32) {
+                next as f32
+            } else {
+                projected += 1;
+                if next < f64::from(min_scale) { min_scale } else { self.scales[group] }
+            };
+            self.store_scale(group, next);
+        }
+        Ok(projected)
     }
 
-    pub(crate) fn init_scale(&mut self, w: Input<'_, f32>) -> Result<(), Error> {
+    fn store_scale(&mut self, group: usize, scale: f32) {
+        self.scales[group] = scale;
+        let step = self.parameter.step(scale);
+        self.parameters.set(group, Group { step, ..self.parameters.get(group) });
+    }
+
+    /// Changes which weights share a scale; the shape is forgotten, every scale is 1.
+    pub(crate) fn set_granularity(&mut self, granularity: QuantGranularity) -> Result<(), Error> {
+        if let QuantGranularity::PerBlock { block_size } = granularity {
+            check_argument("block_size", block_size > 0, block_size, "at least 1")?;
+        }
+        self.restart(Layout::new(granularity), 1.0)
+    }
+
+    /// Declares the shape of the tensors; every scale is 1.
+    pub(crate) fn set_shape(&mut self, shape: &[usize], axis: usize) -> Result<(), Error> {
+        self.restart(self.layout.with_shape(shape, axis)?, 1.0)
+    }
+
+    pub(crate) fn init_per_channel(&mut self, channels: usize) -> Result<(), Error> {
+        self.restart(Layout::per_channel(channels)?, 1.0)
+    }
+
+    pub(crate) fn init_scale(&mut self, w: Input<'_, f32>, method: ScaleInit) -> Result<(), Error> {
+        method.validate()?;
         if w.len() == 0 {
             return Ok(());
         }
-        let (parameter, half) = (self.parameter, half(self.bits));
-        let maxima = calibrate::max_abs(w, &self.layout)?;
-        self.replace_scales(self.layout, maxima.into_iter().map(|max| parameter.scale_from_max_abs(max, half)))
+        let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.rounding);
+        let target = calibrate::Target { bounds, zero_point, symmetric: self.symmetric, rounding };
+        let calibrated = calibrate::calibrate(w, &self.layout, target, method, self.threads)?;
+        let parameter = self.parameter;
+        self.take_over(
+            self.layout,
+            calibrated.into_iter().map(|group| match group {
+                Calibrated::MaxAbs(max_abs) => {
+                    (parameter.scale_from_max_abs(max_abs, bounds.max - zero_point), zero_point)
+                }
+                Calibrated::Step { step, zero_point } => (parameter.scale_from_step(step), zero_point),
+            }),
+        )
     }
 
-    /// Takes over a layout and its scales, or nothing.
-    fn replace_scales(&mut self, layout: Layout, new: impl Iterator<Item = f32>) -> Result<(), Error> {
-        let (mut scales, mut steps) = (Vec::new(), Vec::new());
+    /// Takes over a layout, every group with the same scale and no zero point or offset of its own.
+    fn restart(&mut self, layout: Layout, scale: f32) -> Result<(), Error> {
+        let zero_point = self.home();
+        self.take_over(layout, std::iter::repeat_n((scale, zero_point), layout.groups()))
+    }
+
+    /// Takes over a layout, its scales and zero points, or nothing.
+    fn take_over(&mut self, layout: Layout, new: impl Iterator<Item = (f32, f32)>) -> Result<(), Error> {
+        let mut scales = Vec::new();
+        let mut groups = Vec::new();
         scales.try_reserve_exact(layout.groups())?;
-        steps.try_reserve_exact(layout.groups())?;
-        for scale in new {
+        groups.try_reserve_exact(layout.groups())?;
+        for (scale, zero_point) in new {
             self.check_scale("the scale of w", scale)?;
             scales.push(scale);
-            steps.push(self.parameter.step(scale));
+            groups.push(Group { step: self.parameter.step(scale), zero_point, offset: 0.0 });
         }
-        (self.layout, self.scales, self.steps) = (layout, scales, steps);
+        self.parameters = Parameters::new(groups.len(), groups.into_iter())?;
+        (self.layout, self.scales) = (layout, scales);
         Ok(())
     }
 
     /// A copy, or an error where `clone` would abort the process.
     pub(crate) fn try_clone(&self) -> Result<Self, Error> {
-        let mut copy = Grid { scales: Vec::new(), steps: Vec::new(), ..*self };
-        copy.replace_scales(self.layout, self.scales.iter().copied())?;
-        Ok(copy)
-    }
-
-    pub(crate) fn forward(
-        &self,
-        w: Input<'_, f32>,
-        codes: Option<Output<'_, i8>>,
-        values: Option<Output<'_, f32>>,
-    ) -> Result<(), Error> {
-        let run = self.layout.run(w.len())?;
-        check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
-        check_optional("values", values.as_ref().map(Output::len), w.len())?;
-        let (range, rounding) = (self.range(), self.rounding);
-        self.threads.run(Quantize { w, codes, values, steps: &self.steps, run, range, rounding });
-        Ok(())
-    }
-
-    pub(crate) fn backward(
-        &self,
-        w: Input<'_, f32>,
-        values: Option<Input<'_, f32>>,
-        grad_out: Input<'_, f32>,
-        grad_w: Output<'_, f32>,
-    ) -> Result<(), Error> {
-        let run = self.layout.run(w.len())?;
-        check_optional("values", values.as_ref().map(Input::len), w.len())?;
-        check_length("grad_out", grad_out.len(), w.len())?;
-        check_length("grad_w", grad_w.len(), w.len())?;
-        let (range, rounding, ste) = (self.range(), self.rounding, self.ste);
-        let steps = &self.steps;
-        self.threads.run(WeightGradient { w, values, grad_out, grad_w, steps, run, range, rounding, ste });
-        Ok(())
-    }
-
-    pub(crate) fn backward_scale(
-        &self,
-        w: Input<'_, f32>,
-        grad_out: Input<'_, f32>,
-        grad_w: Option<Output<'_, f32>>,
-        grad_scale: Output<'_, f32>,
-    ) -> Result<(), Error> {
-        let run = self.layout.run(w.len())?;
-        check_length("grad_out", grad_out.len(), w.len())?;
-        check_optional("grad_w", grad_w.as_ref().map(Output::len), w.len())?;
-        check_length("grad_scale", grad_scale.len(), self.scales.len())?;
-        if w.len() == 0 {
-            return Ok(());
-        }
-        let normalizer = (run as f64 * f64::from(self.num_levels())).sqrt();
-        let factor = f64::from(self.parameter.step_per_scale()) / normalizer;
-        let (range, rounding, ste) = (self.range(), self.rounding, self.ste);
-        let steps = &self.steps;
-        let sums = Sums::PerRun { grad_scale, factor };
-        ScaleGradient { w, grad_out, grad_w, sums, steps, run, range, rounding, ste }.run_on(self.threads);
-        Ok(())
-    }
-
-    pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
-        let run = self.layout.run(codes.len())?;
-        check_length("values", values.len(), codes.len())?;
-        self.threads.run(Dequantize { codes, values, steps: &self.steps, run });
-        Ok(())
-    }
-
-    fn range(&self) -> CodeRange {
-        let half = half(self.bits);
-        CodeRange { min: -half, max: half - 1.0 }
+        let mut scales = Vec::new();
+        scales.try_reserve_exact(self.scales.len())?;
+        scales.extend_from_slice(&self.scales);
+        Ok(Grid { scales, parameters: self.parameters.try_clone()?, ..*self })
     }
 
     fn check_group(&self, group: usize) -> Result<(), Error> {
-        let count = self.scales.len();
+        let count = self.groups();
         if group < count { Ok(()) } else { Err(Error::IndexOutOfRange { argument: "group", index: group, count }) }
     }
 
-    fn check_scale(&self, argument: &'static str, scale: f32) -> Result<(), Error> {
+    pub(super) fn check_scale(&self, argument: &'static str, scale: f32) -> Result<(), Error> {
         check_argument(argument, self.allows(scale), scale, ALLOWED_SCALE)
     }
 
@@ -268,13 +383,14 @@ impl Grid {
     }
 }
 
+impl Clone for Grid {
+    fn clone(&self) -> Self {
+        self.try_clone().expect("memory for a copy")
+    }
+}
+
 /// What a scale must be, for messages.
 const ALLOWED_SCALE: &str = "positive and finite, and so must be its step";
-
-/// Half the number of codes, `2^(bits-1)`.
-fn half(bits: u32) -> f32 {
-    (1u32 << (bits - 1)) as f32
-}
 
 /// Refuses what no pi quantizer can be made of.
 pub(super) fn check_pi(bits: u32, k: u32) -> Result<(), Error> {
@@ -292,11 +408,11 @@ pub(super) fn check_argument(
 }
 
 #[inline]
-fn check_length(argument: &'static str, actual: usize, expected: usize) -> Result<(), Error> {
+pub(super) fn check_length(argument: &'static str, actual: usize, expected: usize) -> Result<(), Error> {
     if actual == expected { Ok(()) } else { Err(Error::LengthMismatch { argument, actual, expected }) }
 }
 
 #[inline]
-fn check_optional(argument: &'static str, actual: Option<usize>, expected: usize) -> Result<(), Error> {
+pub(super) fn check_optional(argument: &'static str, actual: Option<usize>, expected: usize) -> Result<(), Error> {
     actual.map_or(Ok(()), |actual| check_length(argument, actual, expected))
 }

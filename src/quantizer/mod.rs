@@ -3,22 +3,27 @@
 //! [`DifferentiableQuantizer`] is the interface; [`UniformQuantizer`] and [`PiQuantDifferentiable`] are the two ways of
 //! turning a learned scale into the step of a [`Grid`], the engine that both share.
 //!
-//! Tensors are contiguous slices of f32. A quantizer has one scale (per tensor) or one for each of `c` channels, which are
-//! equal, contiguous slices: a weight matrix stored as `[out][in]` has its rows as channels. A tensor that cannot be cut
-//! evenly is refused.
+//! Tensors are contiguous slices of f32. Which weights share a scale is the quantizer's granularity: all, a channel along any
+//! axis, a token, a block along any axis. [`DifferentiableQuantizer::set_shape`] says what the tensors look like; without
+//! it, channels are equal, contiguous slices: a weight matrix stored as `[out][in]` has its rows as channels. A tensor that
+//! cannot be cut so is refused.
 
 mod grid;
 mod parameter;
 mod pi;
+mod range;
+mod tensors;
 mod uniform;
 
+pub use crate::calibrate::ScaleInit;
 pub use grid::Grid;
 pub use pi::{PiQuantDifferentiable, init_pi_scale};
+pub use range::CodeRange;
 pub use uniform::UniformQuantizer;
 
-use crate::config::QatConfig;
+use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
-use crate::kernels::{Input, Output};
+use crate::kernels::{Gradients, Input, Output};
 use crate::ste::SteVariant;
 
 /// A quantizer whose rounding has a gradient.
@@ -27,8 +32,8 @@ use crate::ste::SteVariant;
 /// memory and allocate nothing. A function that returns an error has changed nothing.
 ///
 /// # Errors
-/// Every function that takes a tensor returns [`Error::NotDivisible`] when the tensor cannot be cut into the quantizer's
-/// channels, and [`Error::LengthMismatch`] when two buffers of one call differ in length. The vector-returning forms can
+/// Every function that takes a tensor returns [`Error::NotDivisible`] or [`Error::ShapeMismatch`] when the tensor cannot be cut
+/// into the quantizer's groups, [`Error::NoShape`] when the granularity needs a shape that was not declared, and [`Error::LengthMismatch`] when two buffers of one call differ in length. The vector-returning forms can
 /// return [`Error::OutOfMemory`].
 pub trait DifferentiableQuantizer: Send + Sync {
     /// The engine behind this quantizer.
@@ -86,11 +91,29 @@ pub trait DifferentiableQuantizer: Send + Sync {
         self.grid().backward(w.into(), values.map(Input::from), grad_out, grad_w)
     }
 
+    /// [`forward_into`](Self::forward_into) with scales of this call's own, which are returned: those that
+    /// [`init_scale`](Self::init_scale) would set, from the largest magnitude of each group of `w`.
+    ///
+    /// The quantizer's own scales, zero points and offsets are neither used nor changed. Per token, the number of tokens
+    /// may change from call to call: any multiple of the last dimension is a tensor, and there is a scale for each
+    /// token.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] naming the first NaN or infinity in `w`.
+    fn forward_dynamic_into(
+        &self,
+        w: &[f32],
+        codes: Option<&mut [i8]>,
+        values: Option<&mut [f32]>,
+        scales: &mut [f32],
+    ) -> Result<(), Error> {
+        self.grid().forward_dynamic(w.into(), codes.map(Output::from), values.map(Output::from), scales.into())
+    }
+
     /// The gradient of the weights, when asked for, and of each scale, in one pass over memory.
     ///
-    /// `grad_scale[c] = sum(grad_out * code * d) / sqrt(m * 2^bits)` over the m weights of channel c, with `d = 1` for the
-    /// uniform quantizer and `PI / k` for pi. Sums do not depend on the machine and are within 1e-6 of the sum of
-    /// magnitudes. An empty tensor leaves both outputs as they are.
+    /// The formulas are those of the estimator, see [`crate::ste`]. Sums do not depend on the machine and are within 1e-6 of the
+    /// sum of magnitudes. An empty tensor leaves both outputs as they are.
     fn backward_scale_into(
         &self,
         w: &[f32],
@@ -98,7 +121,26 @@ pub trait DifferentiableQuantizer: Send + Sync {
         grad_w: Option<&mut [f32]>,
         grad_scale: &mut [f32],
     ) -> Result<(), Error> {
-        self.grid().backward_scale(w.into(), grad_out.into(), grad_w.map(Output::from), grad_scale.into())
+        let (weights, scales) = (grad_w.map(Output::from), grad_scale.into());
+        self.grid().backward_scale(w.into(), grad_out.into(), Gradients { weights, scales, offsets: None })
+    }
+
+    /// [`backward_scale_into`](Self::backward_scale_into), and the gradient of each offset.
+    ///
+    /// The gradient of a zero point, taken as a real number, is that of the offset times minus the step.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] for an estimator that ignores the range, see [`SteVariant::reads_range`].
+    fn backward_scale_offset_into(
+        &self,
+        w: &[f32],
+        grad_out: &[f32],
+        grad_w: Option<&mut [f32]>,
+        grad_scale: &mut [f32],
+        grad_offset: &mut [f32],
+    ) -> Result<(), Error> {
+        let (weights, scales, offsets) = (grad_w.map(Output::from), grad_scale.into(), Some(grad_offset.into()));
+        self.grid().backward_scale(w.into(), grad_out.into(), Gradients { weights, scales, offsets })
     }
 
     /// The values of `codes`: `code * step`. Codes outside the range are not clamped.
@@ -121,14 +163,120 @@ pub trait DifferentiableQuantizer: Send + Sync {
         self.grid_mut().init_per_channel(channels)
     }
 
+    /// Changes which weights share a scale. The shape is forgotten; every scale is 1, every zero point and offset as
+    /// at the start.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a block of 0.
+    fn set_granularity(&mut self, granularity: QuantGranularity) -> Result<(), Error> {
+        self.grid_mut().set_granularity(granularity)
+    }
+
+    /// Declares the shape of the tensors, row-major, and the axis of the channels or blocks. Every scale is 1, every zero point
+    /// and offset as at the start.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for no or more than 16 dimensions or a dimension of 0, [`Error::IndexOutOfRange`] for the
+    /// axis, [`Error::SizeOverflow`].
+    fn set_shape(&mut self, shape: &[usize], axis: usize) -> Result<(), Error> {
+        self.grid_mut().set_shape(shape, axis)
+    }
+
+    /// Which weights share a scale.
+    fn granularity(&self) -> QuantGranularity {
+        self.grid().granularity()
+    }
+
+    /// The index of the scale of an element of a tensor of `n`.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`].
+    fn group_of(&self, element: usize, n: usize) -> Result<usize, Error> {
+        self.grid().group_of(element, n)
+    }
+
     /// Sets each scale from the largest magnitude of its weights, which then lies half a step beyond the largest code.
     ///
-    /// A channel of zeros gets scale 1. An empty `w` changes nothing.
+    /// A group of zeros gets scale 1. Zero points and offsets go back to the start. An empty `w` changes nothing.
     ///
     /// # Errors
     /// [`Error::NonFinite`] naming the first NaN or infinity in `w`.
     fn init_scale(&mut self, w: &[f32]) -> Result<(), Error> {
-        self.grid_mut().init_scale(w.into())
+        self.init_scale_with(ScaleInit::MaxAbs, w)
+    }
+
+    /// Sets each scale, and each zero point where it is free, from its weights.
+    ///
+    /// # Errors
+    /// As [`init_scale`](Self::init_scale), and [`Error::InvalidArgument`] for a percentage outside (0, 100].
+    fn init_scale_with(&mut self, method: ScaleInit, w: &[f32]) -> Result<(), Error> {
+        self.grid_mut().init_scale(w.into(), method)
+    }
+
+    /// One step of gradient descent on every scale: `scale - learning_rate * grad_scale`, or `min_scale` where that is smaller.
+    /// A step that would leave the range of finite scales at the other end is not taken. Says how many scales were so
+    /// projected.
+    ///
+    /// # Errors
+    /// [`Error::InvalidElement`] naming the first NaN; [`Error::InvalidArgument`] unless `learning_rate` and `min_scale` are
+    /// positive and finite.
+    fn apply_scale_step(&mut self, grad_scale: &[f32], learning_rate: f32, min_scale: f32) -> Result<usize, Error> {
+        self.grid_mut().apply_scale_step(grad_scale.into(), learning_rate, min_scale)
+    }
+
+    /// Which codes are used.
+    fn code_range(&self) -> CodeRange {
+        self.grid().code_range()
+    }
+
+    /// Changes which codes are used. Zero points go back to the range's.
+    fn set_code_range(&mut self, range: CodeRange) {
+        self.grid_mut().set_code_range(range);
+    }
+
+    /// Whether the zero points are fixed.
+    fn is_symmetric(&self) -> bool {
+        self.grid().is_symmetric()
+    }
+
+    /// Fixes the zero points to the range's, or frees them to be set and calibrated.
+    fn set_symmetric(&mut self, symmetric: bool) {
+        self.grid_mut().set_symmetric(symmetric);
+    }
+
+    /// The code of the value 0 in a group.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`].
+    fn zero_point(&self, group: usize) -> Result<i32, Error> {
+        self.grid().step_size(group)?;
+        Ok(self.grid().zero_point(group))
+    }
+
+    /// Replaces every zero point.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] for a symmetric quantizer, [`Error::ZeroPoint`] for one that is no code,
+    /// [`Error::LengthMismatch`].
+    fn set_zero_points(&mut self, zero_points: &[i32]) -> Result<(), Error> {
+        self.grid_mut().set_zero_points(zero_points.into())
+    }
+
+    /// What is added to every value of a group: LSQ+'s beta, 0 unless set.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`].
+    fn offset(&self, group: usize) -> Result<f32, Error> {
+        self.grid().step_size(group)?;
+        Ok(self.grid().offset(group))
+    }
+
+    /// Replaces every offset.
+    ///
+    /// # Errors
+    /// [`Error::InvalidElement`] for one that is not finite, [`Error::LengthMismatch`].
+    fn set_offsets(&mut self, offsets: &[f32]) -> Result<(), Error> {
+        self.grid_mut().set_offsets(offsets.into())
     }
 
     /// Lets calls of 4 Mi elements or more use `threads` threads, the caller's among them; 0 for as many as this process may
@@ -137,9 +285,9 @@ pub trait DifferentiableQuantizer: Send + Sync {
         self.grid_mut().set_threads(threads);
     }
 
-    /// The scale of the first group: the only one of a per-tensor quantizer.
+    /// The scale of the first group, the only one of a per-tensor quantizer; 1 while there is none.
     fn scale(&self) -> f32 {
-        self.grid().scales()[0]
+        self.grid().scales().first().copied().unwrap_or(1.0)
     }
 
     /// Every scale, in group order; for pi the alphas.
@@ -207,12 +355,11 @@ pub trait DifferentiableQuantizer: Send + Sync {
 
 /// The quantizer that `config` describes: pi when it has a `pi_k`, uniform otherwise, every scale 1 until calibrated.
 ///
-/// A per-channel configuration starts with one channel, see
-/// [`init_per_channel`](DifferentiableQuantizer::init_per_channel).
+/// A per-channel configuration starts with one channel, a per-token or per-block one with no scale at all, until
+/// [`set_shape`](DifferentiableQuantizer::set_shape) (or [`init_per_channel`](DifferentiableQuantizer::init_per_channel)).
 ///
 /// # Errors
-/// [`Error::InvalidConfig`] when the configuration does not validate; [`Error::Unsupported`] for the granularities PerToken
-/// and PerBlock and for `symmetric = false`.
+/// [`Error::InvalidConfig`] when the configuration does not validate.
 pub fn create_quantizer(config: &QatConfig) -> Result<Box<dyn DifferentiableQuantizer>, Error> {
     let grid = Grid::from_config(config)?;
     Ok(if config.is_pi() {

@@ -31,17 +31,28 @@ impl Parameter {
         }
     }
 
-    /// The scale at which the largest magnitude lies half a step beyond the largest code, 1 when every weight is 0.
+    /// The scale at which the largest magnitude lies half a step beyond the largest level, 1 when every weight is 0.
     ///
-    /// `half` is `2^(bits-1)`. The floor keeps a scale positive where the quotient would underflow; for pi it is the
-    /// reference's 1e-6, for uniform the smallest normal float.
-    pub(crate) fn scale_from_max_abs(self, max_abs: f32, half: f32) -> f32 {
+    /// The largest level is the largest code less the zero point. The floor keeps a scale positive where the quotient would
+    /// underflow; for pi it is the reference's 1e-6, for uniform the smallest normal float.
+    pub(crate) fn scale_from_max_abs(self, max_abs: f32, largest_level: f32) -> f32 {
         if max_abs == 0.0 {
             return 1.0;
         }
         match self {
-            Parameter::Uniform => (max_abs / (half - 0.5)).max(f32::MIN_POSITIVE),
-            Parameter::Pi { .. } => (max_abs / (self.step_per_scale() * (half - 0.5))).max(1e-6),
+            Parameter::Uniform => (max_abs / (largest_level + 0.5)).max(f32::MIN_POSITIVE),
+            Parameter::Pi { .. } => (max_abs / (self.step_per_scale() * (largest_level + 0.5))).max(1e-6),
+        }
+    }
+
+    /// The scale of a step, 1 for the step of a group whose weights are all 0; floors as above.
+    pub(crate) fn scale_from_step(self, step: f64) -> f32 {
+        if step == 0.0 {
+            return 1.0;
+        }
+        match self {
+            Parameter::Uniform => (step as f32).max(f32::MIN_POSITIVE),
+            Parameter::Pi { k } => ((step * f64::from(k) / std::f64::consts::PI) as f32).max(1e-6),
         }
     }
 

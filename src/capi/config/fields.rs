@@ -5,23 +5,11 @@
 //! macro would write.
 
 use super::{change, diffquant_config, read};
+use crate::capi::granularity::{diffquant_granularity, granularity_from_c, granularity_to_c};
 use crate::capi::pointer;
 use crate::capi::status::{diffquant_status, report};
 use crate::capi::ste::{diffquant_ste, ste_from_c, ste_to_c};
-use crate::config::QuantGranularity;
 use crate::error::{Error, Value};
-
-/// Which weights share a scale.
-pub type diffquant_granularity = u32;
-
-/// One scale for the whole tensor.
-pub const DIFFQUANT_GRANULARITY_PER_TENSOR: diffquant_granularity = 0;
-/// One scale per channel: equal, contiguous slices of the tensor. The default.
-pub const DIFFQUANT_GRANULARITY_PER_CHANNEL: diffquant_granularity = 1;
-/// One scale per token. A configuration can say so; this version makes no such quantizer.
-pub const DIFFQUANT_GRANULARITY_PER_TOKEN: diffquant_granularity = 2;
-/// One scale per block of weights. A configuration can say so; this version makes no such quantizer.
-pub const DIFFQUANT_GRANULARITY_PER_BLOCK: diffquant_granularity = 3;
 
 fn allow<T: Into<Value> + Copy>(
     argument: &'static str,
@@ -132,15 +120,7 @@ pub unsafe extern "C" fn diffquant_config_set_granularity(
     // SAFETY: the handle keeps the header's conventions.
     unsafe {
         change(config, |config| {
-            config.granularity = match granularity {
-                DIFFQUANT_GRANULARITY_PER_TENSOR => QuantGranularity::PerTensor,
-                DIFFQUANT_GRANULARITY_PER_CHANNEL => QuantGranularity::PerChannel,
-                DIFFQUANT_GRANULARITY_PER_TOKEN => QuantGranularity::PerToken,
-                DIFFQUANT_GRANULARITY_PER_BLOCK => {
-                    QuantGranularity::PerBlock { block_size: at_least_one("block_size", block_size)? }
-                }
-                value => return Err(Error::UnknownConstant { argument: "granularity", value }),
-            };
+            config.granularity = granularity_from_c(granularity, block_size)?;
             Ok(())
         })
     }
@@ -161,12 +141,7 @@ pub unsafe extern "C" fn diffquant_config_granularity(
     report(|| {
         // SAFETY: the pointers keep the header's conventions.
         unsafe {
-            let (constant, size) = match pointer::handle("config", config)?.0.granularity {
-                QuantGranularity::PerTensor => (DIFFQUANT_GRANULARITY_PER_TENSOR, 0),
-                QuantGranularity::PerChannel => (DIFFQUANT_GRANULARITY_PER_CHANNEL, 0),
-                QuantGranularity::PerToken => (DIFFQUANT_GRANULARITY_PER_TOKEN, 0),
-                QuantGranularity::PerBlock { block_size } => (DIFFQUANT_GRANULARITY_PER_BLOCK, block_size),
-            };
+            let (constant, size) = granularity_to_c(pointer::handle("config", config)?.0.granularity);
             pointer::write_and_optional(("granularity", granularity, constant), ("block_size", block_size, size))
         }
     })

@@ -1,13 +1,24 @@
 //! `diffquant_quantizer`: a quantizer behind a handle.
 //!
-//! `mod` makes, copies and frees one; `settings` is what can be set and asked; `threads` who runs it;
-//! `tensors` is the work.
+//! `mod` makes, copies and frees one; `settings`, `shape` and `range` are what can be set and asked; `calibrate` is how scales
+//! come about; `threads` who runs it; `tensors` is the work.
 
 mod settings;
+
+mod shape;
+
+mod range;
+
+mod calibrate;
+
 mod tensors;
+
 mod threads;
 
+pub use calibrate::*;
+pub use range::*;
 pub use settings::*;
+pub use shape::*;
 pub use tensors::*;
 pub use threads::*;
 
@@ -18,19 +29,20 @@ use super::ste::{diffquant_ste, ste_from_c};
 use crate::quantizer::{Grid, init_pi_scale};
 use crate::ste::SteVariant;
 
-/// A quantizer: a code range, one scale per group, a rounding mode and a straight-through estimator.
+/// A quantizer: a range of codes, a scale, a zero point and an offset per group of weights, a rounding mode and a
+/// straight-through estimator.
 pub struct diffquant_quantizer(pub(super) Grid);
 
 /// Makes the quantizer that a configuration describes: pi when it has a pi_k, uniform otherwise. Every scale is 1 until
 /// it is calibrated or set.
 ///
-/// A per-channel configuration starts with one channel: declare how many there are with
-/// diffquant_quantizer_init_per_channel. The configuration is copied; it may be changed or freed afterwards.
+/// A per-channel configuration starts with one channel: declare how many there are with diffquant_quantizer_set_shape or
+/// diffquant_quantizer_init_per_channel. A per-token or per-block one has no scale until diffquant_quantizer_set_shape. The
+/// configuration is copied; it may be changed or freed afterwards.
 ///
 /// @param config what to make
 /// @param out receives the handle; free it with diffquant_quantizer_free
-/// @return DIFFQUANT_STATUS_OK; INVALID_CONFIG; UNSUPPORTED for granularity PER_TOKEN and PER_BLOCK and for symmetric = 0;
-///         NULL_POINTER; OUT_OF_MEMORY
+/// @return DIFFQUANT_STATUS_OK; INVALID_CONFIG; NULL_POINTER; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_new(
     config: *const diffquant_config,
@@ -49,8 +61,7 @@ pub unsafe extern "C" fn diffquant_quantizer_new(
 /// @param ste a DIFFQUANT_STE constant
 /// @param ste_param the estimator's parameter; ignored by those without one
 /// @param out receives the handle; free it with diffquant_quantizer_free
-/// @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; UNKNOWN_CONSTANT; UNSUPPORTED for a reserved estimator; NULL_POINTER;
-///         OUT_OF_MEMORY
+/// @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; UNKNOWN_CONSTANT; NULL_POINTER; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_new_uniform(
     bits: u32,

@@ -8,6 +8,7 @@ use crate::capi::ste::{
     ste_from_c, ste_to_c,
 };
 use crate::error::Error;
+use crate::kernels::Input;
 use crate::quantizer::Grid;
 
 /// Runs a change of the quantizer behind a handle.
@@ -26,7 +27,7 @@ pub(super) unsafe fn change(
 ///
 /// # Safety
 /// The handle and `out` keep the header's conventions.
-unsafe fn read<T>(
+pub(super) unsafe fn read<T>(
     quantizer: *const diffquant_quantizer,
     out: *mut T,
     get: impl FnOnce(&Grid) -> Result<T, Error>,
@@ -35,12 +36,58 @@ unsafe fn read<T>(
     unsafe { pointer::read("quantizer", quantizer, out, |quantizer| get(&quantizer.0)) }
 }
 
+/// Writes something that is read off every group of the quantizer behind a handle.
+///
+/// # Safety
+/// The handle and `out` keep the header's conventions.
+pub(super) unsafe fn read_all<T: Copy>(
+    quantizer: *const diffquant_quantizer,
+    out: *mut T,
+    count: usize,
+    get: impl Fn(&Grid, usize) -> T,
+) -> diffquant_status {
+    report(|| {
+        // SAFETY: the caller's promise; `out` is checked before it is used.
+        unsafe {
+            let grid = &pointer::handle("quantizer", quantizer)?.0;
+            Span::of("out", out, count)?;
+            if count != grid.groups() {
+                return Err(Error::LengthMismatch { argument: "out", actual: count, expected: grid.groups() });
+            }
+            for group in 0..count {
+                out.add(group).write(get(grid, group));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Changes something of every group of the quantizer behind a handle, from an array of the caller's.
+///
+/// # Safety
+/// The pointers keep the header's conventions.
+pub(super) unsafe fn change_all<T: Copy>(
+    quantizer: *mut diffquant_quantizer,
+    argument: &'static str,
+    numbers: *const T,
+    count: usize,
+    set: impl FnOnce(&mut Grid, Input<'_, T>) -> Result<(), Error>,
+) -> diffquant_status {
+    // SAFETY: the caller's promise; `numbers` is checked before it is used.
+    unsafe {
+        change(quantizer, |grid| {
+            Span::of(argument, numbers, count)?;
+            set(grid, pointer::input(numbers, count))
+        })
+    }
+}
+
 /// Changes the straight-through estimator.
 ///
 /// @param quantizer the quantizer to change
 /// @param ste a DIFFQUANT_STE constant
 /// @param ste_param the estimator's parameter; ignored by those without one
-/// @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT; UNSUPPORTED for a reserved estimator; NULL_POINTER
+/// @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT; NULL_POINTER
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_set_ste(
     quantizer: *mut diffquant_quantizer,
@@ -109,50 +156,8 @@ pub unsafe extern "C" fn diffquant_quantizer_rounding(
     }
 }
 
-/// Makes the quantizer per channel, every scale 1.
-///
-/// Channels are equal, contiguous slices of a tensor: channel c of n weights is w[c * n / channels] and the n / channels - 1
-/// weights after it, such as the rows of a matrix stored row by row.
-///
-/// @param quantizer the quantizer to change
-/// @param channels how many, at least 1
-/// @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; NULL_POINTER; OUT_OF_MEMORY
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn diffquant_quantizer_init_per_channel(
-    quantizer: *mut diffquant_quantizer,
-    channels: usize,
-) -> diffquant_status {
-    // SAFETY: the handle keeps the header's conventions.
-    unsafe { change(quantizer, |grid| grid.init_per_channel(channels)) }
-}
-
-/// Calibrates every scale from its group's weights, so that the largest magnitude lies half a step beyond the largest code.
-///
-/// uniform: scale = max|w| / (2^(bits-1) - 0.5), at least the smallest normal float.
-/// pi: alpha = max|w| / (PI / k * (2^(bits-1) - 0.5)), at least 1e-6.
-/// A group of zeros gets scale 1. With n = 0 nothing changes.
-///
-/// @param quantizer the quantizer to change
-/// @param w n weights
-/// @param n number of weights, a multiple of the channel count
-/// @return DIFFQUANT_STATUS_OK; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED;
-///         SIZE_OVERFLOW; INVALID_ARGUMENT when the step would overflow; OUT_OF_MEMORY
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn diffquant_quantizer_init_scale(
-    quantizer: *mut diffquant_quantizer,
-    w: *const f32,
-    n: usize,
-) -> diffquant_status {
-    // SAFETY: the pointers keep the header's conventions; `w` was checked.
-    unsafe {
-        change(quantizer, |grid| {
-            Span::of("w", w, n)?;
-            grid.init_scale(pointer::input(w, n))
-        })
-    }
-}
-
-/// How many scales there are: 1 per tensor, or the channel count.
+/// How many scales there are: 1 per tensor, the channels, tokens or blocks of the shape, or the channel count; 0 per token
+/// and per block until a shape is declared. diffquant_granularity says which scale belongs to which element.
 ///
 /// @param quantizer the quantizer to read
 /// @param out receives the number
@@ -166,7 +171,7 @@ pub unsafe extern "C" fn diffquant_quantizer_scale_count(
     unsafe { read(quantizer, out, |grid| Ok(grid.scales().len())) }
 }
 
-/// Copies every scale out, in channel order; for pi the alphas.
+/// Copies every scale out, in the order of diffquant_granularity; for pi the alphas.
 ///
 /// @param quantizer the quantizer to read
 /// @param out receives count floats
@@ -178,21 +183,11 @@ pub unsafe extern "C" fn diffquant_quantizer_scales(
     out: *mut f32,
     count: usize,
 ) -> diffquant_status {
-    report(|| {
-        // SAFETY: the pointers keep the header's conventions; `out` was checked.
-        unsafe {
-            let scales = pointer::handle("quantizer", quantizer)?.0.scales();
-            Span::of("out", out, count)?;
-            if count != scales.len() {
-                return Err(Error::LengthMismatch { argument: "out", actual: count, expected: scales.len() });
-            }
-            std::ptr::copy_nonoverlapping(scales.as_ptr(), out, count);
-        }
-        Ok(())
-    })
+    // SAFETY: the pointers keep the header's conventions.
+    unsafe { read_all(quantizer, out, count, |grid, group| grid.scales()[group]) }
 }
 
-/// Replaces every scale, in channel order; for pi the alphas. All are checked before the first is changed.
+/// Replaces every scale, in the order of diffquant_granularity; for pi the alphas. All are checked before the first is changed.
 ///
 /// @param quantizer the quantizer to change
 /// @param scales count floats, each positive and finite, as is the step that it gives
@@ -205,13 +200,8 @@ pub unsafe extern "C" fn diffquant_quantizer_set_scales(
     scales: *const f32,
     count: usize,
 ) -> diffquant_status {
-    // SAFETY: the pointers keep the header's conventions; `scales` was checked.
-    unsafe {
-        change(quantizer, |grid| {
-            Span::of("scales", scales, count)?;
-            grid.set_scales(pointer::input(scales, count))
-        })
-    }
+    // SAFETY: the pointers keep the header's conventions.
+    unsafe { change_all(quantizer, "scales", scales, count, Grid::set_scales) }
 }
 
 /// Changes the scale of one group; for pi its alpha.

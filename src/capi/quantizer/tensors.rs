@@ -3,18 +3,22 @@
 use super::diffquant_quantizer;
 use crate::capi::pointer::{self, Span};
 use crate::capi::status::{diffquant_status, report};
+use crate::error::Error;
+use crate::kernels::Gradients;
 
-/// Quantizes n weights: code = clamp(round(w / step), -2^(bits-1), 2^(bits-1) - 1), value = code * step.
+/// Quantizes n weights: code = clamp(round((w - offset) / step) + zero_point, qmin, qmax),
+/// value = (code - zero_point) * step + offset.
 ///
-/// The quotient is the IEEE one. NaN gives code 0, an infinity the code at its end of the range; a value is never -0.0.
-/// Allocates nothing.
+/// In a new quantizer zero points and offsets are 0, and qmin and qmax are -2^(bits-1) and 2^(bits-1) - 1. The quotient is the
+/// IEEE one. NaN gives the zero point, an infinity the code at its end of the range; without an offset a value is never
+/// -0.0. Allocates nothing.
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights
-/// @param n number of weights, a multiple of the channel count; with 0 nothing is touched
+/// @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
 /// @param codes receives n codes; may be NULL
 /// @param values receives n values; may be NULL, may be w itself
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_forward(
     quantizer: *const diffquant_quantizer,
@@ -24,12 +28,7 @@ pub unsafe extern "C" fn diffquant_quantizer_forward(
     values: *mut f32,
 ) -> diffquant_status {
     report(|| {
-        let w_span = Span::of("w", w, n)?;
-        let codes_span = Span::of_optional("codes", codes, n)?;
-        let values_span = Span::of_optional("values", values, n)?;
-        codes_span.apart_from(w_span)?;
-        codes_span.apart_from(values_span)?;
-        values_span.same_or_apart_from(w_span)?;
+        check_forward(w, n, codes, values)?;
         // SAFETY: the pointers keep the header's conventions; the spans were compared.
         unsafe {
             let quantizer = pointer::handle("quantizer", quantizer)?;
@@ -37,6 +36,18 @@ pub unsafe extern "C" fn diffquant_quantizer_forward(
             quantizer.0.forward(pointer::input(w, n), codes, values)
         }
     })
+}
+
+/// Refuses the buffers of a forward call that overlap; their spans.
+#[inline]
+fn check_forward(w: *const f32, n: usize, codes: *mut i8, values: *mut f32) -> Result<(Span, Span, Span), Error> {
+    let w_span = Span::of("w", w, n)?;
+    let codes_span = Span::of_optional("codes", codes, n)?;
+    let values_span = Span::of_optional("values", values, n)?;
+    codes_span.apart_from(w_span)?;
+    codes_span.apart_from(values_span)?;
+    values_span.same_or_apart_from(w_span)?;
+    Ok((w_span, codes_span, values_span))
 }
 
 /// The gradient of the loss by each weight, by the formula of the quantizer's estimator (see diffquant_ste).
@@ -47,9 +58,9 @@ pub unsafe extern "C" fn diffquant_quantizer_forward(
 /// @param w n weights, as given to forward
 /// @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them
 /// @param grad_out n gradients of the loss by each value
-/// @param n number of weights, a multiple of the channel count; with 0 nothing is touched
+/// @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
 /// @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_backward(
     quantizer: *const diffquant_quantizer,
@@ -73,20 +84,74 @@ pub unsafe extern "C" fn diffquant_quantizer_backward(
     })
 }
 
+/// Quantizes n weights with scales of this call's own: those that diffquant_quantizer_init_scale would set, from the largest
+/// magnitude of each group.
+///
+/// For activations, whose range changes from call to call. The quantizer's own scales, zero points and offsets are neither used
+/// nor changed. PER_TOKEN, the number of tokens may change too: n is any multiple of the last dimension, and there is a
+/// scale for each token. Allocates.
+///
+/// @param quantizer the quantizer; safe to share between threads
+/// @param w n weights
+/// @param n number of weights, that of the shape or a multiple of the channel count; per token a multiple of the last
+///          dimension; with 0 nothing is touched
+/// @param codes receives n codes; may be NULL
+/// @param values receives n values; may be NULL, may be w itself
+/// @param scales receives scale_count scales, in the order of diffquant_granularity; for pi the alphas
+/// @param scale_count per token n divided by the last dimension, else as diffquant_quantizer_scale_count tells
+/// @return DIFFQUANT_STATUS_OK; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER;
+///         MISALIGNED; SIZE_OVERFLOW; INVALID_ARGUMENT when a step would overflow; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_quantizer_forward_dynamic(
+    quantizer: *const diffquant_quantizer,
+    w: *const f32,
+    n: usize,
+    codes: *mut i8,
+    values: *mut f32,
+    scales: *mut f32,
+    scale_count: usize,
+) -> diffquant_status {
+    report(|| {
+        let scales_span = Span::of("scales", scales, if n == 0 { 0 } else { scale_count })?;
+        let (w_span, codes_span, values_span) = check_forward(w, n, codes, values)?;
+        scales_span.apart_from(w_span)?;
+        scales_span.apart_from(codes_span)?;
+        scales_span.apart_from(values_span)?;
+        // SAFETY: the pointers keep the header's conventions; the spans were compared.
+        unsafe {
+            let quantizer = pointer::handle("quantizer", quantizer)?;
+            if n == 0 {
+                return Ok(());
+            }
+            let (codes, values) = (pointer::optional_output(codes, n), pointer::optional_output(values, n));
+            let scales = pointer::output(scales, scale_count);
+            quantizer.0.forward_dynamic(pointer::input(w, n), codes, values, scales)
+        }
+    })
+}
+
 /// The gradient of the loss by each scale and, when asked for, by each weight, in one pass over memory.
 ///
-/// grad_w is what diffquant_quantizer_backward gives. grad_scale[c], under STANDARD, CLIPPED, LEARNED_STEP_SIZE and EWGS, is
-/// the reference's rule: the sum of grad_out * code * d over the m weights of channel c, divided by sqrt(m * 2^bits), where
-/// d is 1 for uniform and PI / k for pi. (It is not LSQ: there is no range mask and no -w/step term.) The sum is within 1e-6
-/// of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
+/// grad_w is what diffquant_quantizer_backward gives. grad_scale[c] is a sum over the N weights of group c, multiplied by d,
+/// which is 1 for uniform and PI / k for pi, and divided by a normalizer.
+///
+/// Under STANDARD, CLIPPED, LEARNED_STEP_SIZE and EWGS it is the reference's rule, sum(grad_out * (code - zero_point)) divided by
+/// sqrt(N * 2^bits). (It is not LSQ: there is no range mask and no -w/step term.)
+///
+/// Under RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED it is the published one (Esser et al. 2020, arXiv 1902.08153, eq. 3 and
+/// section 2.2), sum(grad_out * slope) divided by sqrt(N * qmax), where slope is r(v) - v for a weight that passes its
+/// gradient on, Qn for one below and Qp for one above (see diffquant_ste).
+///
+/// The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights, as given to forward
 /// @param grad_out n gradients of the loss by each value
-/// @param n number of weights, a multiple of the channel count; with 0 nothing is touched, grad_scale neither
+/// @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched, grad_scale
+///          neither
 /// @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
 /// @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_backward_scale(
     quantizer: *const diffquant_quantizer,
@@ -96,40 +161,92 @@ pub unsafe extern "C" fn diffquant_quantizer_backward_scale(
     grad_w: *mut f32,
     grad_scale: *mut f32,
 ) -> diffquant_status {
-    report(|| {
-        // SAFETY: the handle keeps the header's conventions.
-        let quantizer = unsafe { pointer::handle("quantizer", quantizer) }?;
-        if n == 0 {
-            return Ok(());
-        }
-        let count = quantizer.0.scales().len();
-        let w_span = Span::of("w", w, n)?;
-        let grad_out_span = Span::of("grad_out", grad_out, n)?;
-        let grad_w_span = Span::of_optional("grad_w", grad_w, n)?;
-        let grad_scale_span = Span::of("grad_scale", grad_scale, count)?;
-        grad_w_span.apart_from(w_span)?;
-        grad_w_span.same_or_apart_from(grad_out_span)?;
-        grad_scale_span.apart_from(w_span)?;
-        grad_scale_span.apart_from(grad_out_span)?;
-        grad_scale_span.apart_from(grad_w_span)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let (w, grad_out) = (pointer::input(w, n), pointer::input(grad_out, n));
-            let (grad_w, grad_scale) = (pointer::optional_output(grad_w, n), pointer::output(grad_scale, count));
-            quantizer.0.backward_scale(w, grad_out, grad_w, grad_scale)
-        }
-    })
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { backward_scale(quantizer, w, grad_out, n, grad_w, grad_scale, None) })
 }
 
-/// Turns n codes back into values: value = code * step. Codes outside the quantizer's range are taken as they are.
+/// As diffquant_quantizer_backward_scale, and the gradient of the loss by each offset.
+///
+/// grad_offset[c] is the sum of grad_out over the weights of group c that do not pass their gradient on, without a normalizer
+/// (Bhalgat et al. 2020, arXiv 2004.09576). The gradient by a zero point, taken as a real number, is grad_offset times minus
+/// the step. For estimators that look at the range of codes: RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED.
+///
+/// @param quantizer the quantizer; safe to share between threads
+/// @param w n weights, as given to forward
+/// @param grad_out n gradients of the loss by each value
+/// @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+/// @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
+/// @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
+/// @param grad_offset receives as many floats as grad_scale
+/// @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for another estimator; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+///         SIZE_OVERFLOW
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_quantizer_backward_scale_offset(
+    quantizer: *const diffquant_quantizer,
+    w: *const f32,
+    grad_out: *const f32,
+    n: usize,
+    grad_w: *mut f32,
+    grad_scale: *mut f32,
+    grad_offset: *mut f32,
+) -> diffquant_status {
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { backward_scale(quantizer, w, grad_out, n, grad_w, grad_scale, Some(grad_offset)) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+unsafe fn backward_scale(
+    quantizer: *const diffquant_quantizer,
+    w: *const f32,
+    grad_out: *const f32,
+    n: usize,
+    grad_w: *mut f32,
+    grad_scale: *mut f32,
+    grad_offset: Option<*mut f32>,
+) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    let quantizer = unsafe { pointer::handle("quantizer", quantizer) }?;
+    if n == 0 {
+        return Ok(());
+    }
+    let count = quantizer.0.groups();
+    let w_span = Span::of("w", w, n)?;
+    let grad_out_span = Span::of("grad_out", grad_out, n)?;
+    let grad_w_span = Span::of_optional("grad_w", grad_w, n)?;
+    let grad_scale_span = Span::of("grad_scale", grad_scale, count)?;
+    grad_w_span.apart_from(w_span)?;
+    grad_w_span.same_or_apart_from(grad_out_span)?;
+    grad_scale_span.apart_from(w_span)?;
+    grad_scale_span.apart_from(grad_out_span)?;
+    grad_scale_span.apart_from(grad_w_span)?;
+    if let Some(grad_offset) = grad_offset {
+        let grad_offset_span = Span::of("grad_offset", grad_offset, count)?;
+        for other in [w_span, grad_out_span, grad_w_span, grad_scale_span] {
+            grad_offset_span.apart_from(other)?;
+        }
+    }
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let gradients = Gradients {
+            weights: pointer::optional_output(grad_w, n),
+            scales: pointer::output(grad_scale, count),
+            offsets: grad_offset.map(|grad_offset| pointer::output(grad_offset, count)),
+        };
+        quantizer.0.backward_scale(pointer::input(w, n), pointer::input(grad_out, n), gradients)
+    }
+}
+
+/// Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are taken as they are.
 ///
 /// Allocates nothing.
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param codes n codes
-/// @param n number of codes, a multiple of the channel count; with 0 nothing is touched
+/// @param n number of codes, that of the shape or a multiple of the channel count; with 0 nothing is touched
 /// @param values receives n values
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_dequantize(
     quantizer: *const diffquant_quantizer,

@@ -1,0 +1,75 @@
+//! Percentile calibration: extremes without the most extreme weights.
+//!
+//! Quantiles are nearest-rank: the p-th percentile of m numbers is the smallest of them that at least `p * m / 100` of them do not
+//! exceed. They are found by selection in a copy of the weights, sorted by group.
+
+use super::{Calibrated, Target, filled};
+use crate::error::Error;
+use crate::kernels::Input;
+use crate::layout::Layout;
+
+/// Calibrates every group to the central `percentage` of its weights: of their magnitudes where the zero point stays, else
+/// half of the rest is left out at each end.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub(super) fn percentile(
+    w: Input<'_, f32>,
+    layout: &Layout,
+    target: Target,
+    percentage: f64,
+    calibrated: &mut Vec<Calibrated>,
+) -> Result<(), Error> {
+    let (mut weights, ends) = by_group(w, layout)?;
+    let mut start = 0;
+    for end in ends {
+        let group = &mut weights[start..end];
+        start = end;
+        calibrated.push(if target.symmetric {
+            group.iter_mut().for_each(|weight| *weight = weight.abs());
+            Calibrated::MaxAbs(nearest_rank(group, percentage / 100.0))
+        } else {
+            let kept_below = 0.5 + percentage / 200.0;
+            let max = nearest_rank(group, kept_below).max(0.0);
+            group.iter_mut().for_each(|weight| *weight = -*weight);
+            let min = -nearest_rank(group, kept_below).max(0.0);
+            let (step, zero_point) = target.covering(min.into(), max.into());
+            Calibrated::Step { step, zero_point }
+        });
+    }
+    Ok(())
+}
+
+/// The weights sorted by group, and where each group ends.
+fn by_group(w: Input<'_, f32>, layout: &Layout) -> Result<(Vec<f32>, Vec<usize>), Error> {
+    let mut places: Vec<usize> = filled(0, layout.groups())?;
+    layout.visit(w.len(), &mut |_, group| places[group] += 1);
+    let mut start = 0;
+    for place in &mut places {
+        (*place, start) = (start, start + *place);
+    }
+    let mut weights = filled(0.0, w.len())?;
+    layout.visit(w.len(), &mut |element, group| {
+        weights[places[group]] = w.get(element);
+        places[group] += 1;
+    });
+    Ok((weights, places))
+}
+
+/// The smallest number that at least `fraction` of the numbers, of which there is one, do not exceed.
+fn nearest_rank(numbers: &mut [f32], fraction: f64) -> f32 {
+    let rank = (fraction * numbers.len() as f64).ceil().clamp(1.0, numbers.len() as f64) as usize;
+    *numbers.select_nth_unstable_by(rank - 1, f32::total_cmp).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rank_is_the_smallest_that_covers_the_fraction() {
+        let mut numbers = [5.0, 1.0, 4.0, 2.0, 3.0];
+        let ranks = [0.01, 0.2, 0.21, 0.4, 0.99, 1.0].map(|fraction| nearest_rank(&mut numbers, fraction));
+        assert_eq!(ranks, [1.0, 1.0, 2.0, 2.0, 5.0, 5.0]);
+    }
+}

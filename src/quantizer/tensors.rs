@@ -1,0 +1,166 @@
+//! What a grid does to tensors: the calls into the kernels.
+
+use super::grid::{Grid, check_length, check_optional};
+use crate::calibrate;
+use crate::error::Error;
+use crate::kernels::{
+    Cut, Dequantize, Factor, Gradients, Group, Groups, Input, Output, Parameters, Quantize, ScaleGradient, Walk,
+    WeightGradient,
+};
+use crate::ste::{Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped, SteVariant};
+
+/// Evaluates `$call` with `$estimator` bound to the estimator that `$ste` names, once per type of estimator.
+macro_rules! with_estimator {
+    ($ste:expr, |$estimator:ident| $call:expr) => {
+        match $ste {
+            SteVariant::Standard | SteVariant::LearnedStepSize => {
+                let $estimator = PassThrough;
+                $call
+            }
+            SteVariant::Clipped { clip_val } => {
+                let $estimator = Clipped { clip_val };
+                $call
+            }
+            SteVariant::Ewgs { lambda } => {
+                let $estimator = Ewgs { lambda };
+                $call
+            }
+            ranged => with_ranged_estimator!(ranged, |$estimator| $call),
+        }
+    };
+}
+
+/// The same for estimators that look at the range.
+macro_rules! with_ranged_estimator {
+    ($ste:expr, |$estimator:ident| $call:expr) => {
+        match $ste {
+            SteVariant::RangeClipped => {
+                let $estimator = RangeClipped;
+                $call
+            }
+            SteVariant::EwgsSigned { delta } => {
+                let $estimator = EwgsSigned { delta };
+                $call
+            }
+            _ => {
+                let $estimator = Lsq;
+                $call
+            }
+        }
+    };
+}
+
+impl Grid {
+    pub(crate) fn forward(
+        &self,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+    ) -> Result<(), Error> {
+        let cut = self.layout.cut(w.len())?;
+        check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
+        check_optional("values", values.as_ref().map(Output::len), w.len())?;
+        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
+        Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
+        Ok(())
+    }
+
+    /// Forward with scales of this call's own, from the largest magnitude of each group.
+    pub(crate) fn forward_dynamic(
+        &self,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+        mut scales: Output<'_, f32>,
+    ) -> Result<(), Error> {
+        let (cut, count) = self.layout.dynamic_cut(w.len())?;
+        check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
+        check_optional("values", values.as_ref().map(Output::len), w.len())?;
+        check_length("scales", scales.len(), count)?;
+        // Everything that can be refused is, before the first output is written.
+        let maxima = calibrate::max_abs(w, cut, count, self.threads)?;
+        let (bounds, zero_point) = (self.bounds(), self.home());
+        let mut groups = Vec::new();
+        groups.try_reserve_exact(count)?;
+        for max_abs in &maxima {
+            let scale = self.parameter.scale_from_max_abs(*max_abs, bounds.max - zero_point);
+            self.check_scale("the scale of w", scale)?;
+            groups.push((scale, Group { step: self.parameter.step(scale), zero_point, offset: 0.0 }));
+        }
+        let parameters = Parameters::new(count, groups.iter().map(|(_, group)| *group))?;
+        for (index, (scale, _)) in groups.iter().enumerate() {
+            scales.set(index, *scale);
+        }
+        let work = Quantize::new(w, codes, values, bounds, self.rounding);
+        Walk { work, cut, groups: parameters.groups() }.run_on(self.threads);
+        Ok(())
+    }
+
+    pub(crate) fn backward(
+        &self,
+        w: Input<'_, f32>,
+        values: Option<Input<'_, f32>>,
+        grad_out: Input<'_, f32>,
+        grad_w: Output<'_, f32>,
+    ) -> Result<(), Error> {
+        let n = w.len();
+        let cut = self.layout.cut(n)?;
+        check_optional("values", values.as_ref().map(Input::len), n)?;
+        check_length("grad_out", grad_out.len(), n)?;
+        check_length("grad_w", grad_w.len(), n)?;
+        let (bounds, rounding) = (self.bounds(), self.rounding);
+        with_estimator!(self.ste, |estimator| {
+            let work = WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, estimator);
+            if work.ignores_groups() {
+                Walk { work, cut: Cut::runs(1, n), groups: Groups::NONE }.run_on(self.threads);
+            } else {
+                Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
+            }
+        });
+        Ok(())
+    }
+
+    pub(crate) fn backward_scale(
+        &self,
+        w: Input<'_, f32>,
+        grad_out: Input<'_, f32>,
+        gradients: Gradients<'_>,
+    ) -> Result<(), Error> {
+        let cut = self.layout.cut(w.len())?;
+        check_length("grad_out", grad_out.len(), w.len())?;
+        check_optional("grad_w", gradients.weights.as_ref().map(Output::len), w.len())?;
+        check_length("grad_scale", gradients.scales.len(), self.groups())?;
+        check_optional("grad_offset", gradients.offsets.as_ref().map(Output::len), self.groups())?;
+        if gradients.offsets.is_some() && !self.ste.reads_range() {
+            let property = "gradient of the offset";
+            return Err(Error::NotApplicable { property, kind: "an estimator that ignores the range of codes" });
+        }
+        if w.len() == 0 {
+            return Ok(());
+        }
+        let (bounds, rounding, threads) = (self.bounds(), self.rounding, self.threads);
+        let levels = if self.ste.reads_range() { f64::from(bounds.max) } else { f64::from(self.num_levels()) };
+        let factor = Factor { numerator: f64::from(self.parameter.step_per_scale()), levels };
+        let groups = self.parameters.groups();
+        if gradients.offsets.is_some() {
+            with_ranged_estimator!(self.ste, |estimator| {
+                let work = ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
+                Walk { work, cut, groups }.run_on(threads);
+            });
+        } else {
+            with_estimator!(self.ste, |estimator| {
+                let work = ScaleGradient::<_, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
+                Walk { work, cut, groups }.run_on(threads);
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
+        let cut = self.layout.cut(codes.len())?;
+        check_length("values", values.len(), codes.len())?;
+        let work = Dequantize::new(codes, values);
+        Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
+        Ok(())
+    }
+}
