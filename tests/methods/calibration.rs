@@ -1,0 +1,1 @@
+//! Scales from weights by every method but the smallest squared error, which [`crate::mse`] tests.

@@ -1,0 +1,1 @@
+//! The smallest squared error.
