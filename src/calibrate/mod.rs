@@ -8,9 +8,11 @@
 //! | percentile | as max-abs, or min-max, of the weights without the most extreme ones | where 0 is a code |
 //! | MSE | the one with the smallest squared error | likewise |
 
+mod by_group;
 mod extremes;
 mod mse;
 mod percentile;
+mod sweep;
 
 pub(crate) use extremes::max_abs;
 
@@ -127,7 +129,7 @@ pub(crate) fn calibrate(
             percentile::percentile(w, layout, target, percentage.into(), &mut calibrated)?;
         }
         ScaleInit::Mse => {
-            let steps = mse::best_steps(w, cut, count, target, threads)?;
+            let steps = mse::best_steps(w, layout, target, threads)?;
             calibrated.extend(steps.into_iter().map(|(step, zero_point)| Calibrated::Step { step, zero_point }));
         }
     }
