@@ -66,14 +66,22 @@ impl Target {
     /// The smallest step at which nothing from `min`, not positive, to `max`, not negative, is clamped, and its zero point; 0
     /// where nothing needs a step.
     fn covering(&self, min: f64, max: f64) -> (f64, f32) {
-        let CodeBounds { min: lowest, max: highest } = self.bounds;
         if self.symmetric {
-            let (below, above) = (f64::from(lowest - self.zero_point), f64::from(highest - self.zero_point));
-            let needed = |weight: f64, level: f64| if level == 0.0 { 0.0 } else { weight / level };
-            return (needed(min, below).max(needed(max, above)), self.zero_point);
+            let step =
+                self.needed(self.zero_point, min, max).into_iter().filter(|step| step.is_finite()).fold(0.0, f64::max);
+            return (step, self.zero_point);
         }
+        let CodeBounds { min: lowest, max: highest } = self.bounds;
         let step = (max - min) / f64::from(highest - lowest);
         (step, self.zero_point_for(min, step))
+    }
+
+    /// The smallest steps at which, with a zero point, `min` and `max` are not clamped; infinite where they always are.
+    fn needed(&self, zero_point: f32, min: f64, max: f64) -> [f64; 2] {
+        [(min, self.bounds.min), (max, self.bounds.max)].map(|(weight, code)| {
+            let level = f64::from(code - zero_point);
+            if weight == 0.0 { 0.0 } else { weight / level }.abs()
+        })
     }
 
     /// The zero point at which the smallest code stands for about `min`.

@@ -12,7 +12,7 @@
 
 use super::by_group::ByGroup;
 use super::extremes::extremes;
-use super::sweep::Sweep;
+use super::sweep::{Assignment, Range, Sweep, clamped_error, sum_of_magnitudes};
 use super::{Target, filled};
 use crate::error::Error;
 use crate::kernels::{Fit, Fits, Group, Input, Output, Parameters, Threads, Walk};
@@ -20,14 +20,16 @@ use crate::layout::Layout;
 
 /// How much of the range each coarse candidate leaves: of both ends, or of one end and then of the other.
 const TOGETHER: [f64; 8] = [0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.04];
-const AT_ONE_END: [f64; 7] = [0.6, 0.36, 0.22, 0.13, 0.08, 0.04, 0.02];
+const AT_ONE_END: [f64; 6] = [0.6, 0.36, 0.2, 0.1, 0.05, 0.025];
 /// The same, of the best so far.
 const NEARER_AT_ONE_END: [f64; 2] = [1.3, 0.77];
 const NEARER: [f64; 4] = [1.19, 1.09, 0.92, 0.84];
+const NEAREST: [f64; 4] = [1.045, 1.022, 0.978, 0.957];
 
 /// Passes over the tensor, at most, with the one that finds the extremes.
 #[cfg(test)]
-pub(super) const MOST_PASSES: usize = 2 + 2 * (AT_ONE_END.len() + NEARER_AT_ONE_END.len()) + NEARER.len();
+pub(super) const MOST_PASSES: usize =
+    2 + 2 * (AT_ONE_END.len() + NEARER_AT_ONE_END.len()) + NEARER.len() + NEAREST.len();
 
 /// What is known of a group.
 #[derive(Debug, Clone, Copy)]
@@ -100,38 +102,86 @@ pub(super) fn best_steps(
     Ok(best)
 }
 
+/// One group's sweeps.
+struct Neighbourhood<'a> {
+    search: &'a Search,
+    target: &'a Target,
+    weights: &'a [f32],
+    sum_of_magnitudes: f64,
+    /// How much larger or smaller than the best candidate's a step may be, as a factor.
+    reach: f64,
+}
+
+impl<'a> Neighbourhood<'a> {
+    fn new(search: &'a Search, target: &'a Target, weights: &'a [f32]) -> Self {
+        // Where levels are many, the error of m weights scatters about its mean by a standard deviation of sqrt(144 / 180 / m):
+        // a step that is larger by some of them may still be the best by luck, or one that is smaller. Where they are few, it
+        // is as irregular as the weights are. Passes were 2 % apart.
+        let by_luck = (1.0 + 6.0 * (0.8 / weights.len() as f64).sqrt()).sqrt();
+        let by_few_levels = 1.0 + 0.5 / f64::from(target.bounds.max) * (by_luck - 1.0);
+        let reach = 1.012 * by_luck * by_few_levels.powi(2);
+        Neighbourhood { search, target, weights, sum_of_magnitudes: sum_of_magnitudes(weights), reach }
+    }
+
+    /// The best at a zero point and steps from `largest` down, near `step`; what is worse than the candidate is left out.
+    fn sweep(&self, sweep: &mut Sweep, zero_point: f32, step: f64, reach: f64, largest: f64) -> Assignment {
+        let bounds = self.target.bounds;
+        let levels = (f64::from(bounds.min - zero_point), f64::from(bounds.max - zero_point));
+        let (largest, mut smallest) = (largest.min(step * reach), step / reach);
+        // Below a step at which the clamped weights are worse than the best, nothing is better.
+        if self.sum_of_magnitudes > 2.0 * step * self.weights.len() as f64 {
+            for _ in 0..3 {
+                let middle = 0.5 * (smallest + step.min(largest));
+                if clamped_error(self.weights, levels, middle) > self.search.error {
+                    smallest = middle;
+                }
+            }
+        }
+        if smallest >= largest {
+            return Assignment::NONE;
+        }
+        sweep.best(self.weights, self.sum_of_magnitudes, &Range { levels, largest, smallest })
+    }
+
+    /// The best at a zero point beside one that was swept, whose best step was `step`.
+    fn sweep_beside(&self, sweep: &mut Sweep, zero_point: f32, swept: f32, step: f64) -> Assignment {
+        // The best step moves by about a level in half of them.
+        let reach = self.reach * (1.0 + 1.2 / f64::from(self.target.bounds.max + 1.0));
+        // Where both zero points cover everything, they are the same.
+        let covering = |zero_point: f32| {
+            let needed = self.target.needed(zero_point, self.search.min, self.search.max);
+            needed[0].max(needed[1])
+        };
+        self.sweep(sweep, zero_point, step, reach, covering(zero_point).max(covering(swept)))
+    }
+}
+
 /// The best step and zero point in the neighbourhood of the best candidate.
 fn best_near(search: &Search, weights: &[f32], target: &Target, sweep: &mut Sweep) -> (f64, f32) {
-    let step = search.best.step;
     // A range that reaches beyond the weights has room to one side: it is better left at both.
     let (low, high) = (search.best.low.max(search.min), search.best.high.min(search.max));
     let zero_point = target.covering(low, high).1;
+    let step = search.best.step;
     if step == 0.0 {
         return (0.0, zero_point);
     }
-    // Passes were 9 % apart. Where weights are many for their levels, the error of a step scatters about its mean by a standard
-    // deviation of sqrt(12^2 / 180 / m): with m weights, a step that is larger by 4 of them in each direction may still be
-    // the best by luck. Another zero point moves the best step by about a level in half of them.
-    let scatter = 8.0 * (0.8 / weights.len() as f64).sqrt();
-    let by_zero_point = if target.symmetric { 0.0 } else { 1.2 / f64::from(target.bounds.max + 1.0) };
-    let reach = 1.05 * (1.0 + scatter).sqrt() * (1.0 + by_zero_point);
-    let (lowest, highest) = (target.bounds.min, target.bounds.max);
-    let mut swept = |zero_point: f32| {
-        let levels = (f64::from(lowest - zero_point), f64::from(highest - zero_point));
-        sweep.best(weights, levels, step * reach, step / reach)
-    };
-    let (mut best, mut at) = (swept(zero_point), zero_point);
-    if !target.symmetric {
-        for direction in [1.0, -1.0] {
-            let mut next = zero_point + direction;
-            while (lowest..=highest).contains(&next) {
-                let found = swept(next);
-                if found.gain <= best.gain {
-                    break;
-                }
-                (best, at) = (found, next);
-                next += direction;
+    let all = Neighbourhood::new(search, target, weights);
+    let (mut best, mut at) = (all.sweep(sweep, zero_point, step, all.reach, f64::INFINITY), zero_point);
+    if best.gain == 0.0 {
+        return (step, search.best.zero_point);
+    }
+    if target.symmetric {
+        return (best.step, at);
+    }
+    for direction in [1.0, -1.0] {
+        let mut next = zero_point + direction;
+        while (target.bounds.min..=target.bounds.max).contains(&next) {
+            let found = all.sweep_beside(sweep, next, zero_point, best.step);
+            if found.gain <= best.gain {
+                break;
             }
+            (best, at) = (found, next);
+            next += direction;
         }
     }
     (best.step, at)
@@ -179,7 +229,8 @@ impl<'a> Passes<'a> {
                 self.shrink(1, 0, factors)?;
             }
         }
-        self.shrink(1, 1, &NEARER)
+        self.shrink(1, 1, &NEARER)?;
+        self.shrink(1, 1, &NEAREST)
     }
 
     /// Tries ranges that are by each of `factors` smaller or larger than the best so far, at the ends whose power is 1.

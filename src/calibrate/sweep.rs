@@ -4,19 +4,34 @@
 //! `b = sum level^2`. As the step shrinks, a weight w moves from level k to k + 1 where `1 / step = (k + 1/2) / abs(w)`: at
 //! places that are evenly spaced for each weight. So the range of `1 / step` is cut into cells; each weight leaves in the
 //! cells what its moves add to a and b, and one walk over the cells knows both sums at the end of each.
+//!
+//! A move in a neighbouring cell, for a rounding error in its place, does no harm: whatever the assignment, its error is one
+//! that its step has or betters.
 
 use super::filled;
 use crate::error::Error;
 
-/// Most cells of a sweep.
-const CELLS: usize = 4096;
-/// Fewest.
-const FEWEST_CELLS: usize = 64;
+/// Most cells of a sweep, which fit the first-level cache; fewest.
+const CELLS: usize = 1024;
+const FEWEST_CELLS: usize = 32;
+
+/// From here on f64 has whole numbers only: adding it rounds, and leaves the number in the low bits.
+const WHOLE: f64 = 1.5 * (1u64 << 52) as f64;
 
 /// The memory of a sweep.
 pub(super) struct Sweep {
     /// What the moves of a cell add to `a` and `b`.
     cells: Vec<[f64; 2]>,
+}
+
+/// What to sweep.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    /// The lowest level, not positive, and the highest, not negative.
+    pub(super) levels: (f64, f64),
+    /// Steps, from the largest down.
+    pub(super) largest: f64,
+    pub(super) smallest: f64,
 }
 
 /// An assignment: the larger its `gain`, the smaller its error, `sum w^2 - gain`.
@@ -26,42 +41,52 @@ pub(super) struct Assignment {
     pub(super) step: f64,
 }
 
+impl Assignment {
+    /// That of nothing.
+    pub(super) const NONE: Assignment = Assignment { gain: 0.0, step: 0.0 };
+}
+
 impl Sweep {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(super) fn new() -> Result<Sweep, Error> {
-        Ok(Sweep { cells: filled([0.0; 2], CELLS)? })
+        Ok(Sweep { cells: filled([0.0; 2], CELLS + 1)? })
     }
 
-    /// The best assignment to levels from `lowest`, not positive, to `highest`, not negative, at steps from `largest` down to
-    /// `smallest`.
-    pub(super) fn best(&mut self, weights: &[f32], levels: (f64, f64), largest: f64, smallest: f64) -> Assignment {
-        let (from, to) = (1.0 / largest, 1.0 / smallest);
-        let magnitudes: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
-        let moves = magnitudes * (to - from);
-        let count = ((2.0 * moves) as usize).next_power_of_two().clamp(FEWEST_CELLS, CELLS);
-        let cells = &mut self.cells[..count];
+    /// The best assignment of weights that have a sum of magnitudes.
+    pub(super) fn best(&mut self, weights: &[f32], sum_of_magnitudes: f64, range: &Range) -> Assignment {
+        let (from, to) = (1.0 / range.largest, 1.0 / range.smallest);
+        // One for each move, if there is room; the last is for those a rounding error beyond the end.
+        let moves = sum_of_magnitudes * (to - from);
+        let count = (moves as usize).min(CELLS).next_power_of_two().max(FEWEST_CELLS);
+        let cells = &mut self.cells[..=count];
         cells.fill([0.0; 2]);
         let cells_per_unit = count as f64 / (to - from);
-        let (lowest, highest) = levels;
+        let first_cell = from * cells_per_unit;
         let (mut a, mut b) = (0.0, 0.0);
         for &w in weights {
             let magnitude = f64::from(w.abs());
-            let last = if w < 0.0 { -lowest } else { highest };
-            let mut level = (magnitude * from + 0.5).floor().min(last);
+            let last = if w < 0.0 { -range.levels.0 } else { range.levels.1 };
+            let level = smaller((magnitude * from + WHOLE) - WHOLE, last);
             a += magnitude * level;
             b += level * level;
-            let cells_per_level = cells_per_unit / magnitude;
-            let mut place = (level + 0.5) * cells_per_level - from * cells_per_unit;
-            while level < last && place < count as f64 {
-                let cell = &mut cells[place as usize];
-                cell[0] += magnitude;
-                cell[1] += 2.0 * level + 1.0;
-                level += 1.0;
-                place += cells_per_level;
+            let mut moves = (smaller((magnitude * to + WHOLE) - WHOLE, last) - level) as i32;
+            if moves > 0 {
+                let cells_per_level = cells_per_unit / magnitude;
+                let mut place = (level + 0.5) * cells_per_level - first_cell;
+                let mut squares = 2.0 * level + 1.0;
+                while moves > 0 {
+                    let index = ((place - 0.5) + WHOLE).to_bits() as u32 as usize;
+                    let cell = &mut cells[index.min(count)];
+                    cell[0] += magnitude;
+                    cell[1] += squares;
+                    place += cells_per_level;
+                    squares += 2.0;
+                    moves -= 1;
+                }
             }
         }
-        let mut best = Assignment { gain: 0.0, step: 0.0 };
+        let mut best = Assignment::NONE;
         let mut learn = |a: f64, b: f64| {
             if a * a > best.gain * b {
                 best = Assignment { gain: a * a / b, step: a / b };
@@ -75,4 +100,46 @@ impl Sweep {
         }
         best
     }
+}
+
+/// The squared error of the weights that are clamped at a step.
+pub(super) fn clamped_error(weights: &[f32], levels: (f64, f64), step: f64) -> f64 {
+    let (low, high) = ((levels.0 * step) as f32, (levels.1 * step) as f32);
+    let half = (0.5 * step) as f32;
+    in_lanes(weights, |w| {
+        let beyond = (w - high).max(low - w);
+        if beyond > half { beyond * beyond } else { 0.0 }
+    })
+}
+
+/// The sum of magnitudes, to some digits.
+pub(super) fn sum_of_magnitudes(weights: &[f32]) -> f64 {
+    in_lanes(weights, f32::abs)
+}
+
+/// A sum that the compiler can vectorise.
+#[inline(always)]
+fn in_lanes(weights: &[f32], term: impl Fn(f32) -> f32) -> f64 {
+    const LANES: usize = 8;
+    let mut total = 0.0;
+    for tile in weights.chunks(512) {
+        let mut sums = [0.0f32; LANES];
+        let (chunks, rest) = tile.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (sum, w) in sums.iter_mut().zip(chunk) {
+                *sum += term(*w);
+            }
+        }
+        for (sum, w) in sums.iter_mut().zip(rest) {
+            *sum += term(*w);
+        }
+        total += sums.into_iter().map(f64::from).sum::<f64>();
+    }
+    total
+}
+
+/// The smaller one.
+#[inline(always)]
+fn smaller(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
 }
