@@ -158,39 +158,99 @@ fn excesses(
     (0..groups).map(excess).collect()
 }
 
-/// Prints how far from the optimum calibration ends, for each kind of group: a study, not a test.
+/// The groups of a size, of every distribution, in every width: their excesses, sorted.
+fn all_excesses(symmetric: bool, groups: usize, n: usize) -> Vec<f64> {
+    let mut all = Vec::new();
+    for bits in 2..=8 {
+        for distribution in DISTRIBUTIONS {
+            all.append(&mut excesses(distribution, bits, symmetric, groups, n, u64::from(bits) + 100 * n as u64));
+        }
+    }
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+/// The bound is 0.1 %. Of groups as small as 32 weights a few may miss it, whose best step is far from where it is likely.
+fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
+    for (n, groups) in sizes {
+        let all = all_excesses(symmetric, groups, n);
+        let at = |place: f64| all[((all.len() as f64 * place) as usize).min(all.len() - 1)];
+        let above = all.iter().filter(|excess| **excess > 1e-3).count();
+        let summary = format!(
+            "symmetric {symmetric}, {} groups of {n}: excess median {:.1e}, 99 % {:.1e}, worst {:.1e}; {above} above 0.1 %",
+            all.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
+        println!("{summary}");
+        let allowed = if n > 32 { 0 } else { all.len() / 100 };
+        assert!(above <= allowed && at(0.5) < 1e-5 && at(1.0) < 0.1, "{summary}");
+    }
+}
+
 #[test]
-#[ignore]
-fn study() {
-    let counts = std::env::var("STUDY").unwrap_or_default();
-    let counts: Vec<usize> = counts.split(',').filter_map(|count| count.parse().ok()).collect();
-    let counts = if counts.len() == 3 { counts } else { vec![4, 12, 24] };
+fn the_error_of_symmetric_scales_is_within_a_thousandth_of_the_smallest() {
+    check(true, [(4096, 2), (256, 4), (32, 16)]);
+}
+
+#[test]
+fn the_error_of_asymmetric_scales_is_within_a_thousandth_of_the_smallest() {
+    check(false, [(4096, 1), (256, 2), (32, 8)]);
+}
+
+/// As above, of many more groups; `cargo test --test methods many -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn many_errors_are_within_a_thousandth_of_the_smallest() {
+    check(true, [(4096, 10), (256, 50), (32, 400)]);
+    check(false, [(4096, 6), (256, 20), (32, 100)]);
+}
+
+/// The scales and the signal-to-noise ratios in dB that are the best for two distributions, and what 4 Mi samples give.
+#[test]
+fn the_known_optima_of_two_distributions_are_reached() {
+    let gaussian = [(2, 1.0484, 8.26), (3, 0.6018, 13.91), (4, 0.3386, 19.26), (5, 0.1888, 24.53), (8, 0.0308, 40.57)];
+    let laplace =
+        [(2, 1.7170, 6.840), (3, 1.0783, 11.427), (4, 0.6614, 15.976), (5, 0.3978, 20.609), (8, 0.07757, 35.209)];
+    let draws: [fn(&mut Random) -> f64; 2] = [Random::gaussian, Random::laplace];
+    for (name, draw, optima) in [("gaussian", draws[0], gaussian), ("laplace", draws[1], laplace)] {
+        let w = Random::new(7).many(4 << 20, draw);
+        let signal: f64 = w.iter().map(|w| f64::from(*w).powi(2)).sum();
+        for (bits, scale, ratio) in optima {
+            let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+            quantizer.init_scale_with(ScaleInit::Mse, &w).unwrap();
+            let (_, values) = quantizer.forward(&w).unwrap();
+            let noise: f64 = w.iter().zip(&values).map(|(w, value)| (f64::from(*w) - f64::from(*value)).powi(2)).sum();
+            let found = 10.0 * (signal / noise).log10();
+            let context = format!("{name}, {bits} bits: scale {}, {found} dB", quantizer.scale());
+            assert!((found - ratio).abs() < 0.02, "{context}, not {ratio}");
+            assert!((f64::from(quantizer.scale()) / scale - 1.0).abs() < 0.03, "{context}, not {scale}");
+        }
+    }
+}
+
+/// Zero error where every weight is a level: any step that has it will do.
+#[test]
+fn weights_that_are_on_a_grid_are_kept() {
     for symmetric in [true, false] {
-        for (n, groups) in [(4096, counts[0]), (256, counts[1]), (32, counts[2])] {
-            let mut all = Vec::new();
-            for bits in 2..=8 {
-                let mut of_bits = Vec::new();
-                let mut line = String::new();
-                for distribution in DISTRIBUTIONS {
-                    let mut excesses =
-                        excesses(distribution, bits, symmetric, groups, n, u64::from(bits) + 100 * n as u64);
-                    excesses.sort_by(f64::total_cmp);
-                    line += &format!(" {:8.3}{:9.3} |", 100.0 * excesses[groups / 2], 100.0 * excesses[groups - 1]);
-                    of_bits.append(&mut excesses);
-                }
-                println!("{} n {n:5} bits {bits}: {line}", if symmetric { "sym " } else { "asym" });
-                all.append(&mut of_bits);
-            }
-            all.sort_by(f64::total_cmp);
-            let at = |place: f64| 100.0 * all[((all.len() as f64 * place) as usize).min(all.len() - 1)];
-            println!(
-                "{} n {n:5}: median {:.4} % 90 {:.4} % 99 {:.4} % worst {:.4} %; within 0.1 %: {:.1} %",
-                if symmetric { "sym " } else { "asym" },
-                at(0.5),
-                at(0.9),
-                at(0.99),
-                at(1.0),
-                100.0 * all.iter().filter(|excess| **excess <= 1e-3).count() as f64 / all.len() as f64
+        for bits in 2..=8 {
+            let random = &mut Random::new(bits.into());
+            let (low, high) =
+                if symmetric { (-(1i32 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (-1, (1 << bits) - 2) };
+            let w: Vec<f32> = (low..=high)
+                .chain((0..40).map(|_| random.below(high as usize) as i32))
+                .map(|l| l as f32 * 0.375)
+                .collect();
+            let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+            quantizer.set_symmetric(symmetric);
+            quantizer.init_scale_with(ScaleInit::Mse, &w).unwrap();
+            let (_, values) = quantizer.forward(&w).unwrap();
+            let worst = w.iter().zip(&values).map(|(w, value)| (w - value).abs()).fold(0.0, f32::max);
+            assert!(
+                worst < 1e-5 * w.len() as f32,
+                "{bits} bits, symmetric {symmetric}: {worst} off, {}",
+                quantizer.scale()
             );
         }
     }
