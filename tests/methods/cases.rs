@@ -45,7 +45,7 @@ impl Layout {
             QuantGranularity::PerChannel => shape[*axis],
             QuantGranularity::PerToken => shape[..shape.len() - 1].iter().product(),
             QuantGranularity::PerBlock { block_size } => {
-                let blocks = (shape[*axis] + block_size - 1) / block_size;
+                let blocks = shape[*axis].div_ceil(*block_size);
                 shape.iter().enumerate().map(|(at, len)| if at == *axis { blocks } else { *len }).product()
             }
         }
@@ -73,7 +73,7 @@ impl Layout {
             QuantGranularity::PerToken => place(&coordinates[..last], &shape[..last]),
             QuantGranularity::PerBlock { block_size } => {
                 let mut blocks = shape.clone();
-                blocks[*axis] = (shape[*axis] + block_size - 1) / block_size;
+                blocks[*axis] = shape[*axis].div_ceil(*block_size);
                 coordinates[*axis] /= block_size;
                 place(&coordinates, &blocks)
             }

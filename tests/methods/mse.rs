@@ -1,6 +1,6 @@
 //! The smallest squared error: against the known optima of two distributions, and against brute force on small groups.
 
-use crate::random::Random;
+use crate::random::{Random, gaussian_at, laplace_at};
 use diffquant::{DifferentiableQuantizer, QuantGranularity, ScaleInit, SteVariant, UniformQuantizer};
 
 /// A group of weights, sorted, and what its error is computed from.
@@ -116,7 +116,10 @@ impl Sorted {
     }
 }
 
-const DISTRIBUTIONS: [(&str, fn(&mut Random, usize) -> f64); 6] = [
+/// A name, and a weight for a place in its group.
+type Distribution = (&'static str, fn(&mut Random, usize) -> f64);
+
+const DISTRIBUTIONS: [Distribution; 6] = [
     ("gaussian", |random, _| random.gaussian()),
     ("laplace", |random, _| random.laplace()),
     ("uniform", |random, _| random.between(-1.0, 1.0)),
@@ -126,14 +129,7 @@ const DISTRIBUTIONS: [(&str, fn(&mut Random, usize) -> f64); 6] = [
 ];
 
 /// By how much the error of calibrated scales exceeds the optimum, for each of `groups` groups of `n` weights.
-fn excesses(
-    (name, draw): (&str, fn(&mut Random, usize) -> f64),
-    bits: u32,
-    symmetric: bool,
-    groups: usize,
-    n: usize,
-    seed: u64,
-) -> Vec<f64> {
+fn excesses((name, draw): Distribution, bits: u32, symmetric: bool, groups: usize, n: usize, seed: u64) -> Vec<f64> {
     let random = &mut Random::new(seed);
     let w: Vec<f32> = (0..groups * n).map(|at| draw(random, at % n) as f32).collect();
     let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
@@ -208,14 +204,20 @@ fn many_errors_are_within_a_thousandth_of_the_smallest() {
 }
 
 /// The scales and the signal-to-noise ratios in dB that are the best for two distributions, and what 4 Mi samples give.
+///
+/// The samples are spread evenly (by the golden ratio, from a seeded start): of independent ones the ratio at 8 bits scatters by
+/// 0.06 dB, for the few in the tails.
 #[test]
 fn the_known_optima_of_two_distributions_are_reached() {
     let gaussian = [(2, 1.0484, 8.26), (3, 0.6018, 13.91), (4, 0.3386, 19.26), (5, 0.1888, 24.53), (8, 0.0308, 40.57)];
     let laplace =
         [(2, 1.7170, 6.840), (3, 1.0783, 11.427), (4, 0.6614, 15.976), (5, 0.3978, 20.609), (8, 0.07757, 35.209)];
-    let draws: [fn(&mut Random) -> f64; 2] = [Random::gaussian, Random::laplace];
-    for (name, draw, optima) in [("gaussian", draws[0], gaussian), ("laplace", draws[1], laplace)] {
-        let w = Random::new(7).many(4 << 20, draw);
+    let distributions: [fn(f64, f64) -> f64; 2] = [gaussian_at, |place, _| laplace_at(place)];
+    for (name, at, optima) in [("gaussian", distributions[0], gaussian), ("laplace", distributions[1], laplace)] {
+        let (n, start) = (4 << 20, Random::new(7).unit());
+        let golden = (5f64.sqrt() - 1.0) / 2.0;
+        let place = |index: usize| (index as f64 + start) / f64::from(n);
+        let w: Vec<f32> = (0..n as usize).map(|i| at(place(i), (i as f64 * golden + start).fract()) as f32).collect();
         let signal: f64 = w.iter().map(|w| f64::from(*w).powi(2)).sum();
         for (bits, scale, ratio) in optima {
             let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
@@ -224,6 +226,7 @@ fn the_known_optima_of_two_distributions_are_reached() {
             let noise: f64 = w.iter().zip(&values).map(|(w, value)| (f64::from(*w) - f64::from(*value)).powi(2)).sum();
             let found = 10.0 * (signal / noise).log10();
             let context = format!("{name}, {bits} bits: scale {}, {found} dB", quantizer.scale());
+            println!("{context}");
             assert!((found - ratio).abs() < 0.02, "{context}, not {ratio}");
             assert!((f64::from(quantizer.scale()) / scale - 1.0).abs() < 0.03, "{context}, not {scale}");
         }

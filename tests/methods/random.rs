@@ -5,7 +5,8 @@ pub struct Random(u64);
 
 impl Random {
     pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        // Mixed once: neighbouring states are the same numbers, one draw later.
+        Random(Random(seed).bits())
     }
 
     pub fn bits(&mut self) -> u64 {
@@ -32,18 +33,26 @@ impl Random {
         choices[self.below(choices.len())]
     }
 
-    /// N(0, 1), by Box and Muller.
     pub fn gaussian(&mut self) -> f64 {
-        (-2.0 * self.unit().ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
+        gaussian_at(self.unit(), self.unit())
     }
 
-    /// Laplace of scale 1, by its inverse distribution function.
     pub fn laplace(&mut self) -> f64 {
-        let place = self.unit() - 0.5;
-        -place.signum() * (1.0 - 2.0 * place.abs()).ln()
+        laplace_at(self.unit())
     }
 
     pub fn many(&mut self, n: usize, mut draw: impl FnMut(&mut Random) -> f64) -> Vec<f32> {
         (0..n).map(|_| draw(self) as f32).collect()
     }
+}
+
+/// N(0, 1) from two places in (0, 1), by Box and Muller.
+pub fn gaussian_at(radius: f64, angle: f64) -> f64 {
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}
+
+/// Laplace of scale 1 from a place in (0, 1), by its inverse distribution function.
+pub fn laplace_at(place: f64) -> f64 {
+    let from_middle = place - 0.5;
+    -from_middle.signum() * (1.0 - 2.0 * from_middle.abs()).ln()
 }
