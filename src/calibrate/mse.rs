@@ -12,7 +12,7 @@
 
 use super::by_group::ByGroup;
 use super::extremes::extremes;
-use super::sweep::{Assignment, Range, Sweep, clamped_error, sum_of_magnitudes};
+use super::sweep::{Assignment, Range, Sweep, clamped_error, sum_of_magnitudes, sum_of_squares};
 use super::{Target, filled};
 use crate::error::Error;
 use crate::kernels::{Fit, Fits, Group, Input, Output, Parameters, Threads, Walk};
@@ -26,10 +26,8 @@ const NEARER_AT_ONE_END: [f64; 2] = [1.3, 0.77];
 const NEARER: [f64; 4] = [1.19, 1.09, 0.92, 0.84];
 const NEAREST: [f64; 4] = [1.045, 1.022, 0.978, 0.957];
 
-/// Passes over the tensor, at most, with the one that finds the extremes.
-#[cfg(test)]
-pub(super) const MOST_PASSES: usize =
-    2 + 2 * (AT_ONE_END.len() + NEARER_AT_ONE_END.len()) + NEARER.len() + NEAREST.len();
+/// Weights in the sample that says which zero points are worth a sweep of a large group: this many, or one in 16.
+const SAMPLE: usize = 4096;
 
 /// What is known of a group.
 #[derive(Debug, Clone, Copy)]
@@ -114,12 +112,11 @@ struct Neighbourhood<'a> {
 
 impl<'a> Neighbourhood<'a> {
     fn new(search: &'a Search, target: &'a Target, weights: &'a [f32]) -> Self {
-        // Where levels are many, the error of m weights scatters about its mean by a standard deviation of sqrt(144 / 180 / m):
-        // a step that is larger by some of them may still be the best by luck, or one that is smaller. Where they are few, it
-        // is as irregular as the weights are. Passes were 2 % apart.
+        // Passes were 2 % apart. Where levels are many, the error of m weights scatters about its mean by a standard deviation of
+        // sqrt(144 / 180 / m): a step that is larger by some of them may still be the best by luck, or one that is smaller. Where
+        // they are few, the error is as irregular as the weights are, and a wider sweep costs little.
         let by_luck = (1.0 + 6.0 * (0.8 / weights.len() as f64).sqrt()).sqrt();
-        let by_few_levels = 1.0 + 0.5 / f64::from(target.bounds.max) * (by_luck - 1.0);
-        let reach = 1.012 * by_luck * by_few_levels.powi(2);
+        let reach = 1.012 * by_luck.powf(1.0 + 1.0 / f64::from(target.bounds.max));
         Neighbourhood { search, target, weights, sum_of_magnitudes: sum_of_magnitudes(weights), reach }
     }
 
@@ -156,6 +153,43 @@ impl<'a> Neighbourhood<'a> {
     }
 }
 
+/// Some of the weights of a group.
+struct Sample<'a> {
+    search: &'a Search,
+    target: &'a Target,
+    weights: Vec<f32>,
+    squares: f64,
+    /// The best error of the sample at the zero point that the passes found.
+    error: f64,
+}
+
+impl<'a> Sample<'a> {
+    /// One of a large group, whose best step at `zero_point` is `step`; none of a small one, or where memory for it is not to be
+    /// had.
+    fn new(all: &Neighbourhood<'a>, sweep: &mut Sweep, zero_point: f32, step: f64) -> Option<Self> {
+        let n = all.weights.len();
+        if n < 4 * SAMPLE {
+            return None;
+        }
+        let stride = n / SAMPLE.max(n / 16);
+        let mut weights = Vec::new();
+        weights.try_reserve_exact(n.div_ceil(stride)).ok()?;
+        weights.extend(all.weights.iter().step_by(stride));
+        let squares = sum_of_squares(&weights);
+        let mut sample = Sample { search: all.search, target: all.target, weights, squares, error: 0.0 };
+        let neighbourhood = Neighbourhood::new(sample.search, sample.target, &sample.weights);
+        sample.error = squares - neighbourhood.sweep(sweep, zero_point, step, all.reach, f64::INFINITY).gain;
+        Some(sample)
+    }
+
+    /// Whether a zero point may have a smaller error in the whole group, for all that the sample knows.
+    fn is_promising(&self, sweep: &mut Sweep, zero_point: f32, swept: f32, step: f64) -> bool {
+        let neighbourhood = Neighbourhood::new(self.search, self.target, &self.weights);
+        let error = self.squares - neighbourhood.sweep_beside(sweep, zero_point, swept, step).gain;
+        error < self.error * (1.0 + 4.0 / (self.weights.len() as f64).sqrt())
+    }
+}
+
 /// The best step and zero point in the neighbourhood of the best candidate.
 fn best_near(search: &Search, weights: &[f32], target: &Target, sweep: &mut Sweep) -> (f64, f32) {
     // A range that reaches beyond the weights has room to one side: it is better left at both.
@@ -173,9 +207,13 @@ fn best_near(search: &Search, weights: &[f32], target: &Target, sweep: &mut Swee
     if target.symmetric {
         return (best.step, at);
     }
+    let sample = Sample::new(&all, sweep, zero_point, best.step);
     for direction in [1.0, -1.0] {
         let mut next = zero_point + direction;
         while (target.bounds.min..=target.bounds.max).contains(&next) {
+            if sample.as_ref().is_some_and(|sample| !sample.is_promising(sweep, next, zero_point, best.step)) {
+                break;
+            }
             let found = all.sweep_beside(sweep, next, zero_point, best.step);
             if found.gain <= best.gain {
                 break;
@@ -218,30 +256,30 @@ impl<'a> Passes<'a> {
         Ok(Passes { w, layout, target, threads, searches, parameters, fits: filled(Fit::default(), count)? })
     }
 
-    /// Leaves in each search the candidate that is near the best there is.
-    fn find_neighbourhoods(&mut self) -> Result<(), Error> {
-        self.shrink(1, 1, &[1.0])?;
+    /// Leaves in each search the candidate that is near the best there is; how many passes over the tensor that took, with the
+    /// one for the extremes.
+    fn find_neighbourhoods(&mut self) -> Result<usize, Error> {
+        let mut passes = 1 + self.shrink(1, 1, &[1.0])?;
         if self.target.symmetric {
-            self.shrink(1, 1, &TOGETHER)?;
+            passes += self.shrink(1, 1, &TOGETHER)?;
         } else {
             for factors in [&AT_ONE_END[..], &NEARER_AT_ONE_END] {
-                self.shrink(0, 1, factors)?;
-                self.shrink(1, 0, factors)?;
+                passes += self.shrink(0, 1, factors)?;
+                passes += self.shrink(1, 0, factors)?;
             }
         }
-        self.shrink(1, 1, &NEARER)?;
-        self.shrink(1, 1, &NEAREST)
+        Ok(passes + self.shrink(1, 1, &NEARER)? + self.shrink(1, 1, &NEAREST)?)
     }
 
     /// Tries ranges that are by each of `factors` smaller or larger than the best so far, at the ends whose power is 1.
-    fn shrink(&mut self, low: i32, high: i32, factors: &[f64]) -> Result<(), Error> {
+    fn shrink(&mut self, low: i32, high: i32, factors: &[f64]) -> Result<usize, Error> {
         for search in &mut self.searches {
             search.base = search.best;
         }
         for factor in factors {
             self.pass(factor.powi(low), factor.powi(high))?;
         }
-        Ok(())
+        Ok(factors.len())
     }
 
     fn pass(&mut self, low: f64, high: f64) -> Result<(), Error> {
@@ -256,5 +294,25 @@ impl<'a> Passes<'a> {
             search.learn(fit);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::QuantGranularity;
+    use crate::kernels::{CodeBounds, Rounding};
+
+    #[test]
+    fn a_search_takes_no_more_than_40_passes() {
+        let w: Vec<f32> = (0..1000).map(|at| ((at * at) as f32).sin()).collect();
+        let layout = Layout::new(QuantGranularity::PerTensor);
+        for symmetric in [true, false] {
+            let bounds = CodeBounds { min: -8.0, max: 7.0 };
+            let target = Target { bounds, zero_point: 0.0, symmetric, rounding: Rounding::HalfAway };
+            let passes = Passes::new((&w[..]).into(), &layout, target, Threads::Own(1)).unwrap().find_neighbourhoods();
+            // The sweeps that follow take the time of some ten more.
+            assert!(passes.unwrap() <= 28, "symmetric {symmetric}");
+        }
     }
 }

@@ -117,6 +117,11 @@ pub(super) fn sum_of_magnitudes(weights: &[f32]) -> f64 {
     in_lanes(weights, f32::abs)
 }
 
+/// The sum of squares, to the digits of f32.
+pub(super) fn sum_of_squares(weights: &[f32]) -> f64 {
+    in_lanes(weights, |w| w * w)
+}
+
 /// A sum that the compiler can vectorise.
 #[inline(always)]
 fn in_lanes(weights: &[f32], term: impl Fn(f32) -> f32) -> f64 {
@@ -142,4 +147,34 @@ fn in_lanes(weights: &[f32], term: impl Fn(f32) -> f32) -> f64 {
 #[inline(always)]
 fn smaller(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against every step of a fine grid, with the error added up weight by weight.
+    #[test]
+    fn a_sweep_finds_what_a_dense_grid_of_steps_finds() {
+        let weights: Vec<f32> = (1..40).map(|at| (at as f32 * 0.7).sin() * (at as f32 * 0.13).cos()).collect();
+        let squares: f64 = weights.iter().map(|w| f64::from(*w).powi(2)).sum();
+        let error = |step: f64, (lowest, highest): (f64, f64)| -> f64 {
+            let value = |w: f64| (w / step).round().clamp(lowest, highest) * step;
+            weights.iter().map(|w| f64::from(*w)).map(|w| (w - value(w)).powi(2)).sum()
+        };
+        let mut sweep = Sweep::new().unwrap();
+        for levels in [(-2.0, 1.0), (-8.0, 7.0), (0.0, 15.0), (-100.0, 27.0)] {
+            let (largest, smallest) = (1.5 / levels.1, 0.5 / levels.1);
+            let found = sweep.best(&weights, sum_of_magnitudes(&weights), &Range { levels, largest, smallest });
+            let steps = (0..=100_000).map(|at| smallest + (largest - smallest) * f64::from(at) / 100_000.0);
+            let best = steps.map(|step| error(step, levels)).fold(f64::INFINITY, f64::min);
+            assert!(error(found.step, levels) <= best * 1.0001, "{levels:?}: {found:?}, not {best}");
+            assert!(error(found.step, levels) <= (squares - found.gain) * (1.0 + 1e-9), "{levels:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn only_weights_beyond_half_a_step_are_clamped() {
+        assert_eq!(clamped_error(&[2.0, 1.25, 0.1, -1.0, -3.0], (-2.0, 1.0), 1.0), 2.0);
+    }
 }
