@@ -7,8 +7,12 @@
 //! 1. *Passes* over the tensor find the neighbourhood, for all groups at once. Each tries one candidate per group: the ends of
 //!    the range that is not clamped move in from the extremes, by factors, first both together or, where the zero point is
 //!    free, one after the other, then in finer steps.
-//! 2. A [`sweep`] of the neighbourhood of each group then looks at every assignment in it, in the time of some ten passes:
-//!    what a weight adds to the sums that the error is made of changes only where it moves to its next level.
+//! 2. A [`sweep`](super::sweep) of the neighbourhood of each group then looks at every assignment in it: what a weight adds to
+//!    the sums that the error is made of changes only where it moves to its next level. With a free zero point its neighbours
+//!    are swept too.
+//!
+//! A sweep takes 4 to 20 ns per weight of a large group, as long as the passes do; of a group of 32, whose minima are many and far
+//! apart, 20 at 4 bits and 200 at 8. Passes alone, 40 of them, end 1 to 4 % above the smallest error at 8 bits with 4096 weights.
 
 use super::by_group::ByGroup;
 use super::extremes::extremes;
@@ -304,14 +308,14 @@ mod tests {
     use crate::kernels::{CodeBounds, Rounding};
 
     #[test]
-    fn a_search_takes_no_more_than_40_passes() {
+    fn a_search_passes_over_the_tensor_no_more_than_28_times() {
         let w: Vec<f32> = (0..1000).map(|at| ((at * at) as f32).sin()).collect();
         let layout = Layout::new(QuantGranularity::PerTensor);
         for symmetric in [true, false] {
             let bounds = CodeBounds { min: -8.0, max: 7.0 };
             let target = Target { bounds, zero_point: 0.0, symmetric, rounding: Rounding::HalfAway };
             let passes = Passes::new((&w[..]).into(), &layout, target, Threads::Own(1)).unwrap().find_neighbourhoods();
-            // The sweeps that follow take the time of some ten more.
+            // What is left of 40 goes to the sweeps.
             assert!(passes.unwrap() <= 28, "symmetric {symmetric}");
         }
     }
