@@ -2,8 +2,8 @@
 
 use super::buffer::Block;
 use super::cut::Runs;
-use super::groups::{Groups, Source};
-use super::walk::{Join, Largest, Work, join_all, join_lanes, masked};
+use super::groups::{AFFINE, Groups, Lanes, SYMMETRIC, Source};
+use super::walk::{Join, Work, join_all, join_lanes, masked};
 use super::{BLOCK, Kernel, Output, Vectors};
 use std::ops::Range;
 
@@ -47,22 +47,18 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        if self.groups.are_affine() { self.walk::<V, AFFINE>() } else { self.walk::<V, SYMMETRIC>() }
     }
 }
 
 impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
-    fn walk<V: Vectors, const AFFINE: bool>(mut self) {
-        match self.part.clone() {
-            PartOfRuns::Groups { outer, groups } => self.groups::<V, AFFINE>(outer, groups),
-            PartOfRuns::Superblocks { group, range } => self.superblocks::<V, AFFINE>(group, range),
-        }
-    }
-
-    #[inline(always)]
-    fn groups<V: Vectors, const AFFINE: bool>(&mut self, outer: Range<usize>, groups: Range<usize>) {
+    fn walk<V: Vectors, const NUMBERS: usize>(mut self) {
         let runs = self.runs;
+        let (outer, groups, some) = match self.part.clone() {
+            PartOfRuns::Groups { outer, groups } => (outer, groups, None),
+            PartOfRuns::Superblocks { group, range } => (0..1, group..group + 1, Some(range)),
+        };
         let mut kept = [[0.0; TOTALS]; KEPT];
         let mut first = groups.start;
         while first < groups.end {
@@ -70,15 +66,15 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             let mut count = 0;
             for o in outer.clone() {
                 for group in first..end {
-                    let elements = runs.range_of(o * runs.groups + group);
-                    count = elements.len();
-                    let source = self.groups.splat::<AFFINE>(group);
-                    let total = total_of_run::<V, W, _, TOTALS>(self.work, elements.start, elements.end, &source);
+                    let run = runs.range_of(o * runs.groups + group);
+                    count = run.len();
+                    let source = self.groups.splat::<NUMBERS>(group);
+                    let total = self.run_total::<V, _>(run, some.clone(), &source);
+                    if runs.outer == 1 && some.is_none() {
+                        self.work.total(group, count, total);
+                    }
                     let so_far = &mut kept[group - first];
                     *so_far = if o == outer.start { total } else { join_all::<W::Join, TOTALS>(*so_far, total) };
-                    if runs.outer == 1 {
-                        self.work.total(group, count, *so_far);
-                    }
                 }
             }
             if runs.outer != 1 && TOTALS > 0 {
@@ -90,135 +86,85 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         }
     }
 
+    /// The total of a run, or nothing when `some` of its superblocks are to be kept apart.
     #[inline(always)]
-    fn superblocks<V: Vectors, const AFFINE: bool>(&mut self, group: usize, range: Range<usize>) {
-        let elements = self.runs.range_of(group);
-        let length = superblock_length(elements.len());
-        let source = self.groups.splat::<AFFINE>(group);
-        for superblock in range {
-            let start = elements.start + superblock * length;
-            let end = elements.end.min(start + length);
-            let total = total_of_tiles::<V, W, _, TOTALS>(self.work, start, end, &source);
-            if let Some(totals) = &mut self.superblock_totals {
-                totals.set(superblock, total);
+    fn run_total<V: Vectors, S: Source>(
+        &mut self,
+        run: Range<usize>,
+        some: Option<Range<usize>>,
+        source: &S,
+    ) -> [f64; TOTALS] {
+        let lanes = source.lanes::<V>(0);
+        let short = run.len() <= SHORT;
+        let mut total = [0.0; TOTALS];
+        let length = superblock_length(run.len());
+        let (mut superblock, mut at, mut end) = (0, run.start, run.end);
+        if let Some(some) = some {
+            (superblock, at, end) =
+                (some.start, run.start + some.start * length, end.min(run.start + some.end * length));
+        }
+        while at < end {
+            let superblock_end = end.min(at + length);
+            let mut partial = [0.0; TOTALS];
+            if W::Join::IN_ANY_ORDER && TOTALS > 0 && !short {
+                partial = self.in_any_order::<V, S>(at, superblock_end, &lanes);
+                at = superblock_end;
+            }
+            while at < superblock_end {
+                let tile_end = superblock_end.min(at + TILE);
+                let mut stripes = [V::splat(0.0); TOTALS];
+                while at < tile_end {
+                    let block = Block::first_of(at, tile_end);
+                    let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, &lanes), block);
+                    join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
+                    at += block.count();
+                }
+                for index in 0..TOTALS {
+                    if short {
+                        partial[index] = W::Join::fold::<V>(stripes[index]).into();
+                    } else {
+                        partial[index] += fold(&V::to_array(stripes[index]));
+                    }
+                }
+            }
+            match &mut self.superblock_totals {
+                Some(totals) => totals.set(superblock, partial),
+                None => total = join_all::<W::Join, TOTALS>(total, partial),
+            }
+            superblock += 1;
+        }
+        total
+    }
+
+    /// Four places of a run at a time: a maximum waits for the one before it, and memory answers four streams faster than one.
+    #[inline(always)]
+    fn in_any_order<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [f64; TOTALS] {
+        const STREAMS: usize = 4;
+        let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
+        let mut stripes = [[V::splat(0.0); TOTALS]; STREAMS];
+        for at in (start..start + quarter).step_by(BLOCK) {
+            for stream in 0..STREAMS {
+                let terms = self.work.block::<V, S>(Block::full(at + stream * quarter), lanes);
+                join_lanes::<V, W::Join, TOTALS>(&mut stripes[stream], &terms);
             }
         }
-    }
-}
-
-/// The total of a run.
-#[inline(always)]
-fn total_of_run<V: Vectors, W: Work<TOTALS>, S: Source, const TOTALS: usize>(
-    work: &mut W,
-    start: usize,
-    end: usize,
-    source: &S,
-) -> [f64; TOTALS] {
-    if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-        return total_in_any_order::<V, W, S, TOTALS>(work, start, end, source);
-    }
-    let short = end - start <= SHORT;
-    let superblock = superblock_length(end - start);
-    let (mut total, mut partial) = ([0.0; TOTALS], [0.0; TOTALS]);
-    let (mut at, mut boundary) = (start, start + superblock);
-    while at < end {
-        let tile_end = end.min(at + TILE);
-        let stripes = stripes_of_tile::<V, W, S, TOTALS>(work, at, tile_end, source);
+        let mut at = start + STREAMS * quarter;
+        while at < end {
+            let block = Block::first_of(at, end);
+            let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, lanes), block);
+            join_lanes::<V, W::Join, TOTALS>(&mut stripes[0], &terms);
+            at += block.count();
+        }
+        let [mut all, rest @ ..] = stripes;
+        for more in &rest {
+            join_lanes::<V, W::Join, TOTALS>(&mut all, more);
+        }
+        let mut totals = [0.0; TOTALS];
         for index in 0..TOTALS {
-            partial[index] += if short { fold_short(&stripes[index]) } else { fold(&stripes[index]) };
+            totals[index] = W::Join::fold::<V>(all[index]).into();
         }
-        at = tile_end;
-        if at == boundary || at == end {
-            total = join_all::<W::Join, TOTALS>(total, partial);
-            partial = [0.0; TOTALS];
-            boundary += superblock;
-        }
+        totals
     }
-    total
-}
-
-/// The total of whole tiles of one run.
-#[inline(always)]
-fn total_of_tiles<V: Vectors, W: Work<TOTALS>, S: Source, const TOTALS: usize>(
-    work: &mut W,
-    start: usize,
-    end: usize,
-    source: &S,
-) -> [f64; TOTALS] {
-    if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-        return total_in_any_order::<V, W, S, TOTALS>(work, start, end, source);
-    }
-    let mut total = [0.0; TOTALS];
-    let mut at = start;
-    while at < end {
-        let tile_end = end.min(at + TILE);
-        let stripes = stripes_of_tile::<V, W, S, TOTALS>(work, at, tile_end, source);
-        for index in 0..TOTALS {
-            total[index] += fold(&stripes[index]);
-        }
-        at = tile_end;
-    }
-    total
-}
-
-#[inline(always)]
-fn stripes_of_tile<V: Vectors, W: Work<TOTALS>, S: Source, const TOTALS: usize>(
-    work: &mut W,
-    start: usize,
-    end: usize,
-    source: &S,
-) -> [[f32; BLOCK]; TOTALS] {
-    let mut stripes = [[0.0; BLOCK]; TOTALS];
-    let mut at = start;
-    while end - at >= BLOCK {
-        let terms = work.block::<V, S>(Block::full(at), &source.lanes(0));
-        join_lanes::<W::Join, TOTALS>(&mut stripes, &terms);
-        at += BLOCK;
-    }
-    if at < end {
-        let block = Block::first_of(at, end);
-        let terms = masked(work.block::<V, S>(block, &source.lanes(0)), block);
-        join_lanes::<W::Join, TOTALS>(&mut stripes, &terms);
-    }
-    stripes
-}
-
-/// Four places of a run at a time: a maximum waits for the one before it, and memory answers four streams faster than one.
-#[inline(always)]
-fn total_in_any_order<V: Vectors, W: Work<TOTALS>, S: Source, const TOTALS: usize>(
-    work: &mut W,
-    start: usize,
-    end: usize,
-    source: &S,
-) -> [f64; TOTALS] {
-    const STREAMS: usize = 4;
-    let lanes = source.lanes(0);
-    let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
-    let mut stripes = [[[0.0; BLOCK]; TOTALS]; STREAMS];
-    let mut at = start;
-    while at < start + quarter {
-        for stream in 0..STREAMS {
-            let terms = work.block::<V, S>(Block::full(at + stream * quarter), &lanes);
-            join_lanes::<W::Join, TOTALS>(&mut stripes[stream], &terms);
-        }
-        at += BLOCK;
-    }
-    let mut at = start + STREAMS * quarter;
-    while at < end {
-        let block = Block::first_of(at, end);
-        let terms = masked(work.block::<V, S>(block, &lanes), block);
-        join_lanes::<W::Join, TOTALS>(&mut stripes[0], &terms);
-        at = end.min(at + BLOCK);
-    }
-    let [mut all, rest @ ..] = stripes;
-    for more in &rest {
-        join_lanes::<W::Join, TOTALS>(&mut all, more);
-    }
-    let mut totals = [0.0; TOTALS];
-    for index in 0..TOTALS {
-        totals[index] = largest(&all[index]);
-    }
-    totals
 }
 
 /// The sum of the stripes, by halves. Outlined: inlined, the compiler splits the accumulators of the loop around it, and
@@ -234,32 +180,4 @@ fn fold(stripes: &[f32; BLOCK]) -> f64 {
         half /= 2;
     }
     sums[0]
-}
-
-/// As [`fold`], in f32.
-#[inline(always)]
-fn fold_short(stripes: &[f32; BLOCK]) -> f64 {
-    let mut sums = *stripes;
-    let mut half = BLOCK / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
-    }
-    f64::from(sums[0])
-}
-
-/// The largest stripe. Outlined for the reason that [`fold`] is.
-#[inline(never)]
-fn largest(stripes: &[f32; BLOCK]) -> f64 {
-    let mut largest = *stripes;
-    let mut half = BLOCK / 2;
-    while half > 0 {
-        for lane in 0..half {
-            largest[lane] = Largest::join(largest[lane], largest[lane + half]);
-        }
-        half /= 2;
-    }
-    f64::from(largest[0])
 }
