@@ -170,7 +170,7 @@ fn compile(dir: &Path, flags: &[&str]) -> Vec<PathBuf> {
     fs::write(dir.join("registry.c"), registry(&files)).unwrap();
     let tests = files.keys().map(String::as_str);
     let sources: Vec<_> = tests
-        .chain(["main.c", "check.c", "support.c", "island.c", "alloc_probe_find.c"])
+        .chain(["main.c", "check.c", "support.c", "granular.c", "island.c", "alloc_probe_find.c"])
         .map(|name| c_tests().join(name))
         .collect();
     // NDEBUG, to which no check may listen.
