@@ -36,7 +36,7 @@ const STRICT: [&str; 10] = [
 const SANITIZERS: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
 
 /// Far fewer checks than there are mean that a loop did not run.
-const FEWEST_CHECKS: u64 = 50_000;
+const FEWEST_CHECKS: u64 = 500_000;
 
 // ---- Running things -------------------------------------------------------------------------------------------------
 
