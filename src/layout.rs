@@ -75,7 +75,7 @@ impl Layout {
         let mut elements = 1usize;
         for &dimension in shape {
             at_least_one("a dimension of shape", dimension)?;
-            elements = elements.checked_mul(dimension).unwrap_or(usize::MAX);
+            elements = elements.saturating_mul(dimension);
         }
         if elements > isize::MAX as usize / size_of::<f32>() {
             return Err(Error::SizeOverflow { argument: "shape", length: elements });
