@@ -94,9 +94,8 @@ pub(super) fn best_steps(
         tries.move_zero_points(&mut searches);
     }
     for reach in FINENESS {
-        let around: Vec<f64> = (0..FINE).map(|pass| spread(pass, reach)).collect();
         let best = filled_from(&searches)?;
-        for factor in around {
+        for factor in (0..FINE).map(|pass| spread(pass, reach)) {
             let mut best = best.iter();
             tries.pass(&mut searches, |search| {
                 let step = best.next().copied().unwrap_or(search.step);
@@ -112,7 +111,10 @@ pub(super) fn best_steps(
     }
     let mut best = Vec::new();
     best.try_reserve_exact(count)?;
-    best.extend(searches.iter().map(|search| (search.step, search.zero_point)));
+    best.extend(searches.iter().map(|search| {
+        // Where nothing needs a step there was nothing to learn: every candidate was the smallest float.
+        if search.covering == 0.0 { (0.0, target.zero_point) } else { (search.step, search.zero_point) }
+    }));
     Ok(best)
 }
 
