@@ -19,8 +19,7 @@ enum {
     PANEL_WIDTH = PLOT_WIDTH + SPREAD_WIDTH,
     PANEL_HEIGHT = 236,
     PANEL_GAP_X = 56,
-    PANEL_GAP_Y = 64,
-    LEGEND_COLUMN_WIDTH = 306
+    PANEL_GAP_Y = 64
 };
 
 /* How a line looks. The colours are those of Okabe and Ito, which the colour-blind can tell apart too. */
@@ -137,7 +136,8 @@ static void draw_view(FILE *svg, const panel *p, const results *measured, view o
 /* ---- the page ---- */
 
 static void draw_legend_entry(FILE *svg, size_t position, const char *name, line_style style) {
-    double x = MARGIN_LEFT + LEGEND_COLUMN_WIDTH * (double)(position / 3);
+    static const int COLUMN[] = {0, 234, 574};
+    double x = MARGIN_LEFT + COLUMN[position / 3];
     double y = 90.0 + 24.0 * (double)(position % 3);
     fprintf(svg, "<path d=\"M%.1f %.1fh30", x, y);
     end_path(svg, style);
@@ -180,8 +180,8 @@ static void draw_axis_names(FILE *svg) {
 /* Rows of panels, one column for each granularity: fine-tuning at 3 and 2 bits, or, where it was measured, training at 2
  * bits from both starts. */
 static void draw_page(FILE *svg, const results *measured) {
-    static const char *const START[] = {"from the trained float network", "from random weights"};
-    static const char *const GRANULARITY[] = {"per tensor", "per channel"};
+    static const char *const START[] = {"from the float network", "from random weights"};
+    static const char *const GRANULARITY[] = {"a scale per tensor", "a scale per channel"};
     draw_head(svg, measured);
     draw_axis_names(svg);
     for (size_t i = 0; i < 4; i++) {
@@ -193,7 +193,7 @@ static void draw_page(FILE *svg, const results *measured) {
         double left = MARGIN_LEFT + (double)(i % 2) * (PANEL_WIDTH + PANEL_GAP_X);
         double top = PANELS_TOP + (double)(i / 2) * (PANEL_HEIGHT + PANEL_GAP_Y);
         panel p = {left, top, measured->quantized[of.start][of.granularity][QAT_STE][of.width][0].epochs};
-        snprintf(title, sizeof title, "%u bits, scales %s, %s", (unsigned)WIDTH[of.width], GRANULARITY[of.granularity],
+        snprintf(title, sizeof title, "%u bits, %s, %s", (unsigned)WIDTH[of.width], GRANULARITY[of.granularity],
                  START[of.start]);
         draw_axes(svg, &p, title);
         fprintf(svg, "<svg class=\"clip\" x=\"0\" y=\"%.1f\" width=\"%d\" height=\"%d\" viewBox=\"0 %.1f %d %d\">\n",

@@ -122,8 +122,9 @@ void results_print(const results *measured) {
     printf("\n"
            "The weights of all three layers are quantized; biases and activations are float. Each seed has its own\n"
            "split and initial weights, which all rows share. PTQ quantizes the trained float network; QAT quantizes\n"
-           "its weights, trained or random, and trains for %zu epochs; learned scales follow Adam. Measured after the\n"
-           "last epoch, on weights rebuilt from their int8 codes.\n",
+           "%s and trains for %zu epochs; learned scales follow Adam. Measured after the last\n"
+           "epoch, on weights rebuilt from their int8 codes.\n",
+           measured->from_scratch ? "it, or its random weights," : "it",
            measured->quantized[FINE_TUNED][PER_TENSOR][QAT_STE][0][0].epochs);
     print_projections(measured);
     if (measured->seeds == 1) {

@@ -27,7 +27,7 @@
 
 /* The learning rates were chosen on seeds 101 to 108 (docs/methods.md says how), the tables are of seeds from 1. */
 static const recipe FLOAT_RECIPE = {.epochs = 40, .learning_rate = 5e-3f};
-static const recipe QAT_RECIPE = {.epochs = 40, .learning_rate = 3e-3f, .scale_learning_rate = 3e-4f};
+static const recipe QAT_RECIPE = {.epochs = 40, .learning_rate = 2e-2f, .scale_learning_rate = 1e-3f};
 static const recipe PTQ_RECIPE = {.epochs = 0};
 enum { SEEDS = 3, STUDY_SEEDS = MAX_SEEDS, QUICK_EPOCHS = 2 };
 
