@@ -14,6 +14,7 @@ pub(crate) struct Dequantize<'a> {
 }
 
 impl<'a> Dequantize<'a> {
+    #[inline(always)]
     pub(crate) fn new(codes: Input<'a, i8>, values: Output<'a, f32>) -> Self {
         Dequantize { codes, values: values.stream_if_it_pays(&[codes]) }
     }

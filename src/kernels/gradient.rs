@@ -54,6 +54,7 @@ pub(crate) struct WeightGradient<'a, E> {
 }
 
 impl<'a, E: Estimator> WeightGradient<'a, E> {
+    #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
         values: Option<Input<'a, f32>>,
@@ -154,6 +155,7 @@ pub(crate) struct Gradients<'a> {
 }
 
 impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
+    #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
         grad_out: Input<'a, f32>,

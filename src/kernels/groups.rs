@@ -93,10 +93,9 @@ impl Parameters {
     }
 
     /// As kernels read them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn groups(&self) -> Groups<'_> {
-        let arrays = self.arrays.each_ref().map(Vec::as_slice);
-        Groups { arrays, affine: self.affine > 0, ordinary: self.extraordinary == 0 }
+        Groups(Some(self))
     }
 }
 
@@ -108,35 +107,41 @@ fn numbers_of(group: Group) -> [f32; AFFINE] {
     [group.step, inverse, rest, group.zero_point, group.offset]
 }
 
-/// The parameters of every group, borrowed.
+/// The parameters of every group, borrowed; or none, for kernels that need none.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Groups<'a> {
-    arrays: [&'a [f32]; AFFINE],
-    affine: bool,
-    ordinary: bool,
-}
+pub(crate) struct Groups<'a>(Option<&'a Parameters>);
 
 impl<'a> Groups<'a> {
     /// For kernels that need no parameters.
-    pub(crate) const NONE: Groups<'static> = Groups { arrays: [&[]; AFFINE], affine: false, ordinary: true };
+    pub(crate) const NONE: Groups<'static> = Groups(None);
 
     /// Whether a zero point or an offset is not 0.
+    #[inline(always)]
     pub(super) fn are_affine(&self) -> bool {
-        self.affine
+        self.0.is_some_and(|parameters| parameters.affine > 0)
     }
 
     /// Whether every step is from 2^-100 to 2^100.
+    #[inline(always)]
     pub(super) fn are_ordinary(&self) -> bool {
-        self.ordinary
+        self.0.is_none_or(|parameters| parameters.extraordinary == 0)
+    }
+
+    /// One number of every group.
+    #[inline(always)]
+    fn array(&self, index: usize) -> &'a [f32] {
+        match self.0 {
+            Some(parameters) => &parameters.arrays[index],
+            None => &[],
+        }
     }
 
     /// The parameters of one group, for each element of a block.
     #[inline(always)]
     pub(super) fn splat<const NUMBERS: usize>(&self, group: usize) -> Splat<NUMBERS> {
         let mut numbers = [0.0; NUMBERS];
-        for (number, array) in numbers.iter_mut().zip(&self.arrays) {
-            // Kernels that need no parameters have none.
-            *number = array.get(group).copied().unwrap_or(0.0);
+        for index in 0..NUMBERS {
+            numbers[index] = self.array(index).get(group).copied().unwrap_or(0.0);
         }
         Splat(numbers)
     }
@@ -145,8 +150,8 @@ impl<'a> Groups<'a> {
     #[inline(always)]
     pub(super) fn row<const NUMBERS: usize>(&self, first: usize, columns: usize) -> Row<'a, NUMBERS> {
         let mut arrays: [&[f32]; NUMBERS] = [&[]; NUMBERS];
-        for (part, array) in arrays.iter_mut().zip(&self.arrays) {
-            *part = array.get(first..first + columns).unwrap_or(&[]);
+        for index in 0..NUMBERS {
+            arrays[index] = self.array(index).get(first..first + columns).unwrap_or(&[]);
         }
         Row(arrays)
     }
@@ -156,7 +161,8 @@ impl<'a> Groups<'a> {
     #[inline(always)]
     pub(super) fn tabulate<const NUMBERS: usize>(&self, row: TableRow, table: &mut Table<NUMBERS>) {
         let TableRow { first, columns, repeat, copies } = row;
-        for (array, table) in self.arrays.iter().zip(&mut table.0) {
+        for (index, table) in table.0.iter_mut().enumerate() {
+            let array = self.array(index);
             if array.is_empty() {
                 continue;
             }

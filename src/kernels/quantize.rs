@@ -136,6 +136,7 @@ pub(crate) struct Quantize<'a> {
 }
 
 impl<'a> Quantize<'a> {
+    #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
         codes: Option<Output<'a, i8>>,

@@ -27,7 +27,7 @@ pub(super) enum PartOfRows {
 /// Part of a walk over rows.
 pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
     pub(super) work: &'a mut W,
-    pub(super) rows: Rows,
+    pub(super) rows: &'a Rows,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRows,
 }
@@ -52,23 +52,23 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         // A table is room that a long row does not need.
         if rows.are_long() {
             for table in tables {
-                let lines = Lines::of(&rows, table, TOTALS > 0);
+                let lines = Lines::of(rows, table, TOTALS > 0);
                 for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
-                    let row = lines.row(&rows, table, stretch);
+                    let row = lines.row(rows, table, stretch);
                     let source = self.groups.row::<NUMBERS>(row.first, row.columns);
                     self.stretch::<V, _>(&lines, stretch, some_lines.clone(), &source, &mut columns);
-                    self.total_columns(&rows, &lines, stretch, row, &columns);
+                    self.total_columns(rows, &lines, stretch, row, &columns);
                 }
             }
         } else {
             let mut source = Table::<NUMBERS>::new();
             for table in tables {
-                let lines = Lines::of(&rows, table, TOTALS > 0);
+                let lines = Lines::of(rows, table, TOTALS > 0);
                 for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
-                    let row = lines.row(&rows, table, stretch);
+                    let row = lines.row(rows, table, stretch);
                     self.groups.tabulate(row, &mut source);
                     self.stretch::<V, _>(&lines, stretch, some_lines.clone(), &source, &mut columns);
-                    self.total_columns(&rows, &lines, stretch, row, &columns);
+                    self.total_columns(rows, &lines, stretch, row, &columns);
                 }
             }
         }

@@ -116,7 +116,8 @@ impl Case {
     }
 
     fn walk<W: walk::Work<TOTALS>, const TOTALS: usize>(&self, isa: Isa, work: W) {
-        Walk { work, cut: self.cut, groups: self.parameters().groups() }.run(isa);
+        let parameters = self.parameters();
+        Walk { work, cut: self.cut, groups: parameters.groups() }.run(isa);
     }
 
     fn check_forward(&self, isa: Isa, quantized: &[reference::Quantized]) {
@@ -340,9 +341,18 @@ const fn rows(rows: usize, columns: usize, repeat: usize) -> Cut {
 /// Lengths of runs where blocks, tiles and superblocks begin and end.
 #[test]
 fn runs_of_every_length_give_the_oracles_bits() {
-    for len in (0..=257).chain([511, 512, 513, 1023, 1025]) {
+    for len in (1..=257).chain([511, 512, 513, 1023, 1025]) {
         let (bits, rounding) = (2 + len as u32 % 7, ROUNDINGS[len % 2]);
         Case::new(runs(1, 2, len), len % 3 == 0, bits, rounding, len).check();
+    }
+}
+
+#[test]
+fn nothing_is_quantized_in_an_empty_tensor() {
+    let case = Case::new(runs(1, 2, 0), false, 4, Rounding::HalfAway, 0);
+    for isa in Isa::available() {
+        case.check_forward(isa, &[]);
+        case.check_dequantize(isa);
     }
 }
 
@@ -508,6 +518,7 @@ fn threads_give_the_bits_of_one() {
     let cuts = [
         runs(1, 1, (5 << 20) + 3),
         runs(3, 2, 1 << 20),
+        Cut::Runs(Runs { outer: 1, groups: 2, len: 5 << 20, last_len: 100, cycle: 2 }),
         runs(1, 1 << 15, 160),
         rows(1 << 13, 700, 1),
         rows(3, 2_000_000, 1),

@@ -128,7 +128,8 @@ pub(crate) struct Walk<'a, W, const TOTALS: usize> {
     pub(crate) groups: Groups<'a>,
 }
 
-/// Part of a walk. Parts of one division share no element, and no group except as said of [`PartOfRuns::Superblocks`].
+/// Part of a walk. Parts of one division share no element, and no group except
+/// where they are superblocks of one.
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Runs(PartOfRuns),
@@ -137,8 +138,8 @@ enum Part {
 
 impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     /// Runs the walk on `threads`, with the bits of one.
-    #[inline]
-    pub(crate) fn run_on(self, threads: Threads) {
+    #[inline(always)]
+    pub(crate) fn run_on(mut self, threads: Threads) {
         // A quotient by multiplication needs ordinary steps; the baseline divides.
         let isa = if self.groups.are_ordinary() { Isa::current() } else { Isa::baseline() };
         match threads.parts(self.cut.elements()) {
@@ -148,23 +149,27 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     }
 
     /// Runs the walk on this thread.
-    #[inline]
-    pub(super) fn run(self, isa: Isa) {
-        let Walk { mut work, cut, groups } = self;
-        let part = match cut {
-            Cut::Runs(Runs { outer, groups, .. }) => {
-                Part::Runs(PartOfRuns::Groups { outer: 0..outer, groups: 0..groups })
+    #[inline(always)]
+    pub(super) fn run(&mut self, isa: Isa) {
+        let (work, groups) = (&mut self.work, self.groups);
+        match self.cut {
+            Cut::Runs(runs) => {
+                let (outer, of_groups) = (0..runs.outer, 0..runs.groups);
+                let part = PartOfRuns { outer, groups: of_groups, superblocks: None };
+                isa.run(WalkRuns { work, runs: &runs, groups, part, superblock_totals: None });
             }
-            Cut::Rows(Rows { tables, .. }) => Part::Rows(PartOfRows::Tables(0..tables)),
-        };
-        run_part(isa, &mut work, cut, groups, part, None);
+            Cut::Rows(rows) => {
+                let part = PartOfRows::Tables(0..rows.tables);
+                isa.run(WalkRows { work, rows: &rows, groups, part });
+            }
+        }
     }
 
     #[cold]
     fn run_divided(self, isa: Isa, threads: Threads, parts: usize) {
         let Walk { mut work, cut, groups } = self;
         divide(&cut, TOTALS > 0, parts, &mut |count, part_of| {
-            let joint = matches!(part_of(0), Part::Runs(PartOfRuns::Superblocks { .. }));
+            let joint = matches!(part_of(0), Part::Runs(PartOfRuns { superblocks: Some(_), .. }));
             let mut totals = [[0.0; TOTALS]; SUPERBLOCKS];
             let shared = &work;
             let all = Output::from(&mut totals[..]);
@@ -174,8 +179,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
                 run_part(isa, &mut work, cut, groups, part_of(index), superblock_totals);
             });
             drop(all);
-            if let (Part::Runs(PartOfRuns::Superblocks { group, .. }), Cut::Runs(runs)) = (part_of(0), cut) {
-                let run = runs.range_of(group).len();
+            if let (Part::Runs(PartOfRuns { superblocks: Some(_), groups, .. }), Cut::Runs(runs)) = (part_of(0), cut) {
+                let (group, run) = (groups.start, runs.range_of(groups.start).len());
                 let used = run.div_ceil(superblock_length(run));
                 let total =
                     totals[..used].iter().fold([0.0; TOTALS], |sum, next| join_all::<W::Join, TOTALS>(sum, *next));
@@ -195,8 +200,8 @@ fn run_part<W: Work<TOTALS>, const TOTALS: usize>(
     superblock_totals: Option<Output<'_, [f64; TOTALS]>>,
 ) {
     match (cut, part) {
-        (Cut::Runs(runs), Part::Runs(part)) => isa.run(WalkRuns { work, runs, groups, part, superblock_totals }),
-        (Cut::Rows(rows), Part::Rows(part)) => isa.run(WalkRows { work, rows, groups, part }),
+        (Cut::Runs(runs), Part::Runs(part)) => isa.run(WalkRuns { work, runs: &runs, groups, part, superblock_totals }),
+        (Cut::Rows(rows), Part::Rows(part)) => isa.run(WalkRows { work, rows: &rows, groups, part }),
         (cut, part) => unreachable!("{part:?} of {cut:?}"),
     }
 }
@@ -210,13 +215,13 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
         Cut::Runs(Runs { outer, groups, .. }) if groups >= parts || (outer > 1 && totals) => {
             let count = parts.min(groups);
             each(count, &|index| {
-                Part::Runs(PartOfRuns::Groups { outer: 0..outer, groups: share(index, count, groups) })
+                Part::Runs(PartOfRuns { outer: 0..outer, groups: share(index, count, groups), superblocks: None })
             });
         }
         Cut::Runs(Runs { outer, groups, .. }) if outer > 1 => {
             let count = parts.min(outer);
             each(count, &|index| {
-                Part::Runs(PartOfRuns::Groups { outer: share(index, count, outer), groups: 0..groups })
+                Part::Runs(PartOfRuns { outer: share(index, count, outer), groups: 0..groups, superblocks: None })
             });
         }
         Cut::Runs(runs) => {
@@ -225,7 +230,9 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
                 let superblocks = run.div_ceil(superblock_length(run));
                 let count = parts.min(superblocks).max(1);
                 each(count, &|index| {
-                    Part::Runs(PartOfRuns::Superblocks { group, range: share(index, count, superblocks) })
+                    // A run in one part is whole: a short one has no superblocks.
+                    let superblocks = (count > 1).then(|| share(index, count, superblocks));
+                    Part::Runs(PartOfRuns { outer: 0..1, groups: group..group + 1, superblocks })
                 });
             }
         }
@@ -328,13 +335,13 @@ mod tests {
     fn mark(cut: &Cut, part: Part, totals: bool, seen: &mut [u8]) {
         let mut mark = |elements: Range<usize>| seen[elements].iter_mut().for_each(|times| *times += 1);
         match (part, cut) {
-            (Part::Runs(PartOfRuns::Groups { outer, groups }), Cut::Runs(runs)) => {
+            (Part::Runs(PartOfRuns { outer, groups, superblocks: None }), Cut::Runs(runs)) => {
                 for o in outer {
                     groups.clone().for_each(|group| mark(runs.range_of(o * runs.groups + group)));
                 }
             }
-            (Part::Runs(PartOfRuns::Superblocks { group, range }), Cut::Runs(runs)) => {
-                let run = runs.range_of(group);
+            (Part::Runs(PartOfRuns { groups, superblocks: Some(range), .. }), Cut::Runs(runs)) => {
+                let run = runs.range_of(groups.start);
                 let length = superblock_length(run.len());
                 mark(run.start + range.start * length..run.end.min(run.start + range.end * length));
             }
