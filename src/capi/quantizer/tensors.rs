@@ -140,7 +140,8 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_dynamic(
 ///
 /// Under RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED it is the published one (Esser et al. 2020, arXiv 1902.08153, eq. 3 and
 /// section 2.2), sum(grad_out * slope) divided by sqrt(N * qmax), where slope is r(v) - v for a weight that passes its
-/// gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste).
+/// gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste). r(v) - v is computed as
+/// (r(v) * step - (w - offset)) * (1 / step) with the difference rounded once, which is closer to the truth than v is.
 ///
 /// The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
 ///

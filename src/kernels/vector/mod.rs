@@ -184,20 +184,34 @@ pub(crate) trait Vectors: Copy {
         }
     }
 
-    /// Writes a block past the cache, unless `to` is not aligned to a register; whether it did.
+    /// Writes a block past the cache, unless `to` is not aligned to 16 bytes, as allocators align; whether it did.
     ///
     /// # Safety
     /// `to` is valid for writes of it.
     #[inline(always)]
     unsafe fn stream(block: Self::Block, to: *mut f32) -> bool {
-        let aligned = to.addr().is_multiple_of(size_of::<Self::Floats>());
-        if aligned {
+        if to.addr().is_multiple_of(size_of::<Self::Floats>()) {
             for register in 0..Self::REGISTERS {
                 // SAFETY: the caller's promise; the registers are a block, and each is aligned as the first is.
                 unsafe { block[register].stream(to.add(register * Self::Floats::LANES)) };
             }
+            return true;
         }
-        aligned
+        #[cfg(target_arch = "x86_64")]
+        if to.addr().is_multiple_of(16) {
+            let array = Self::to_array(block);
+            for at in (0..BLOCK).step_by(4) {
+                // SAFETY: the caller's promise; four floats at a time, from a block of them.
+                unsafe {
+                    std::arch::x86_64::_mm_stream_ps(
+                        to.add(at),
+                        std::arch::x86_64::_mm_loadu_ps(array.as_ptr().add(at)),
+                    )
+                };
+            }
+            return true;
+        }
+        false
     }
 
     /// The lanes in memory.

@@ -351,10 +351,14 @@ impl Vectors for Avx2 {
 
     #[inline(always)]
     unsafe fn store_bytes(bytes: Self::Bytes, to: *mut i8, streamed: bool) {
-        let to = to.cast::<__m256i>();
         // SAFETY: the caller's promise, and the module's.
         unsafe {
-            if streamed && to.is_aligned() { _mm256_stream_si256(to, bytes) } else { _mm256_storeu_si256(to, bytes) }
+            if streamed && to.cast::<__m128i>().is_aligned() {
+                _mm_stream_si128(to.cast(), _mm256_castsi256_si128(bytes));
+                _mm_stream_si128(to.add(16).cast(), _mm256_extracti128_si256::<1>(bytes));
+            } else {
+                _mm256_storeu_si256(to.cast(), bytes);
+            }
         }
     }
 
