@@ -95,7 +95,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         let mut total = [0.0; TOTALS];
         // By itself, for what is below costs a block of 32 half of its time.
         if run.len() <= SHORT {
-            let stripes = self.stripes::<V, S>(run.start, run.end, &lanes);
+            let mut stripes = [V::splat(0.0); TOTALS];
+            self.few::<V, S>(run.start, run.end, &lanes, &mut stripes);
             for index in 0..TOTALS {
                 total[index] = W::Join::fold::<V>(stripes[index]).into();
             }
@@ -136,13 +137,32 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     fn stripes<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
         let mut stripes = [V::splat(0.0); TOTALS];
         let mut at = start;
+        // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
+        while end - at >= BLOCK {
+            let terms = self.work.block::<V, S>(Block::full(at), lanes);
+            join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
+            at += BLOCK;
+        }
+        self.few::<V, S>(at, end, lanes, &mut stripes);
+        stripes
+    }
+
+    /// The same for few elements, joined to what there is.
+    #[inline(always)]
+    fn few<V: Vectors, S: Source>(
+        &mut self,
+        start: usize,
+        end: usize,
+        lanes: &Lanes<V>,
+        stripes: &mut [V::Block; TOTALS],
+    ) {
+        let mut at = start;
         while at < end {
             let block = Block::first_of(at, end);
             let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, lanes), block);
-            join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
+            join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
             at += block.count();
         }
-        stripes
     }
 
     /// Four places of a run at a time: a maximum waits for the one before it, and memory answers four streams faster than one.
@@ -157,13 +177,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
                 join_lanes::<V, W::Join, TOTALS>(&mut stripes[stream], &terms);
             }
         }
-        let mut at = start + STREAMS * quarter;
-        while at < end {
-            let block = Block::first_of(at, end);
-            let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, lanes), block);
-            join_lanes::<V, W::Join, TOTALS>(&mut stripes[0], &terms);
-            at += block.count();
-        }
+        self.few::<V, S>(start + STREAMS * quarter, end, lanes, &mut stripes[0]);
         let [mut all, rest @ ..] = stripes;
         for more in &rest {
             join_lanes::<V, W::Join, TOTALS>(&mut all, more);
