@@ -46,8 +46,8 @@
  *   (code - zero_point) * step + offset, where the step is the scale, or for pi alpha * PI / k. Zero points are fixed until
  *   diffquant_quantizer_set_symmetric frees them; offsets are 0 until they are set. Arrays of one number per group
  *   (scales, zero points, offsets, their gradients) are in the order of diffquant_granularity.
- * - Arithmetic is IEEE binary32, in the order that the comments write, never fused; the bits of a result do not depend on
- *   the machine. The floating-point environment must be the default one (rounding to nearest).
+ * - Results have the bits of IEEE binary32 arithmetic in the order that the comments write, not fused except where one says
+ *   so; they do not depend on the machine. The floating-point environment must be the default one (rounding to nearest).
  */
 
 
@@ -1396,7 +1396,8 @@ diffquant_status diffquant_quantizer_forward_dynamic(const diffquant_quantizer *
  *
  * Under RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED it is the published one (Esser et al. 2020, arXiv 1902.08153, eq. 3 and
  * section 2.2), sum(grad_out * slope) divided by sqrt(N * qmax), where slope is r(v) - v for a weight that passes its
- * gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste).
+ * gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste). r(v) - v is computed as
+ * (r(v) * step - (w - offset)) * (1 / step) with the difference rounded once, which is closer to the truth than v is.
  *
  * The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
  *
