@@ -8,9 +8,11 @@
 //! | percentile | as max-abs, or min-max, of the weights without the most extreme ones | where 0 is a code |
 //! | MSE | the one with the smallest squared error | likewise |
 
+mod by_group;
 mod extremes;
 mod mse;
 mod percentile;
+mod sweep;
 
 pub(crate) use extremes::max_abs;
 
@@ -64,14 +66,22 @@ impl Target {
     /// The smallest step at which nothing from `min`, not positive, to `max`, not negative, is clamped, and its zero point; 0
     /// where nothing needs a step.
     fn covering(&self, min: f64, max: f64) -> (f64, f32) {
-        let CodeBounds { min: lowest, max: highest } = self.bounds;
         if self.symmetric {
-            let (below, above) = (f64::from(lowest - self.zero_point), f64::from(highest - self.zero_point));
-            let needed = |weight: f64, level: f64| if level == 0.0 { 0.0 } else { weight / level };
-            return (needed(min, below).max(needed(max, above)), self.zero_point);
+            let step =
+                self.needed(self.zero_point, min, max).into_iter().filter(|step| step.is_finite()).fold(0.0, f64::max);
+            return (step, self.zero_point);
         }
+        let CodeBounds { min: lowest, max: highest } = self.bounds;
         let step = (max - min) / f64::from(highest - lowest);
         (step, self.zero_point_for(min, step))
+    }
+
+    /// The smallest steps at which, with a zero point, `min` and `max` are not clamped; infinite where they always are.
+    fn needed(&self, zero_point: f32, min: f64, max: f64) -> [f64; 2] {
+        [(min, self.bounds.min), (max, self.bounds.max)].map(|(weight, code)| {
+            let level = f64::from(code - zero_point);
+            if weight == 0.0 { 0.0 } else { weight / level }.abs()
+        })
     }
 
     /// The zero point at which the smallest code stands for about `min`.
@@ -127,7 +137,7 @@ pub(crate) fn calibrate(
             percentile::percentile(w, layout, target, percentage.into(), &mut calibrated)?;
         }
         ScaleInit::Mse => {
-            let steps = mse::best_steps(w, cut, count, target, threads)?;
+            let steps = mse::best_steps(w, layout, target, threads)?;
             calibrated.extend(steps.into_iter().map(|(step, zero_point)| Calibrated::Step { step, zero_point }));
         }
     }

@@ -3,7 +3,8 @@
 //! Quantiles are nearest-rank: the p-th percentile of m numbers is the smallest of them that at least `p * m / 100` of them do not
 //! exceed. They are found by selection in a copy of the weights, sorted by group.
 
-use super::{Calibrated, Target, filled};
+use super::by_group::ByGroup;
+use super::{Calibrated, Target};
 use crate::error::Error;
 use crate::kernels::Input;
 use crate::layout::Layout;
@@ -20,11 +21,7 @@ pub(super) fn percentile(
     percentage: f64,
     calibrated: &mut Vec<Calibrated>,
 ) -> Result<(), Error> {
-    let (mut weights, ends) = by_group(w, layout)?;
-    let mut start = 0;
-    for end in ends {
-        let group = &mut weights[start..end];
-        start = end;
+    for group in ByGroup::new(w, layout)?.groups_mut() {
         calibrated.push(if target.symmetric {
             group.iter_mut().for_each(|weight| *weight = weight.abs());
             Calibrated::MaxAbs(nearest_rank(group, percentage / 100.0))
@@ -38,22 +35,6 @@ pub(super) fn percentile(
         });
     }
     Ok(())
-}
-
-/// The weights sorted by group, and where each group ends.
-fn by_group(w: Input<'_, f32>, layout: &Layout) -> Result<(Vec<f32>, Vec<usize>), Error> {
-    let mut places: Vec<usize> = filled(0, layout.groups())?;
-    layout.visit(w.len(), &mut |_, group| places[group] += 1);
-    let mut start = 0;
-    for place in &mut places {
-        (*place, start) = (start, start + *place);
-    }
-    let mut weights = filled(0.0, w.len())?;
-    layout.visit(w.len(), &mut |element, group| {
-        weights[places[group]] = w.get(element);
-        places[group] += 1;
-    });
-    Ok((weights, places))
 }
 
 /// The smallest number that at least `fraction` of the numbers, of which there is one, do not exceed.

@@ -1,0 +1,260 @@
+//! The smallest squared error: against the known optima of two distributions, and against brute force on small groups.
+
+use crate::random::{Random, gaussian_at, laplace_at};
+use diffquant::{DifferentiableQuantizer, QuantGranularity, ScaleInit, SteVariant, UniformQuantizer};
+
+/// A group of weights, sorted, and what its error is computed from.
+struct Sorted {
+    w: Vec<f64>,
+    /// Sums of the first so many.
+    sums: Vec<f64>,
+    squares: f64,
+}
+
+/// The error of a step, and the step that is best for the same codes.
+#[derive(Clone, Copy)]
+struct Fit {
+    error: f64,
+    error_at_bottom: f64,
+}
+
+impl Sorted {
+    fn new(w: &[f32]) -> Sorted {
+        let mut w: Vec<f64> = w.iter().map(|w| f64::from(*w)).collect();
+        w.sort_by(f64::total_cmp);
+        let mut sums = vec![0.0];
+        for w in &w {
+            sums.push(sums[sums.len() - 1] + w);
+        }
+        let squares = w.iter().map(|w| w * w).sum();
+        Sorted { w, sums, squares }
+    }
+
+    /// Levels are whole numbers from `lowest` to `highest`.
+    fn fit(&self, step: f64, lowest: i32, highest: i32) -> Fit {
+        let (mut weight_by_level, mut level_squared) = (0.0, 0.0);
+        if self.w.len() < 6 * (highest - lowest) as usize {
+            let by_step = 1.0 / step;
+            for w in &self.w {
+                let level = (w * by_step).round_ties_even().clamp(f64::from(lowest), f64::from(highest));
+                weight_by_level += w * level;
+                level_squared += level * level;
+            }
+        } else {
+            let mut start = 0;
+            for level in lowest..=highest {
+                let boundary = (f64::from(level) + 0.5) * step;
+                let rest = &self.w[start..];
+                let end = start + if level == highest { rest.len() } else { rest.partition_point(|w| *w < boundary) };
+                weight_by_level += f64::from(level) * (self.sums[end] - self.sums[start]);
+                level_squared += f64::from(level * level) * (end - start) as f64;
+                start = end;
+            }
+        }
+        let error = |step: f64| self.squares - 2.0 * step * weight_by_level + step * step * level_squared;
+        let bottom = if weight_by_level > 0.0 { weight_by_level / level_squared } else { step };
+        Fit { error: error(step), error_at_bottom: error(bottom) }
+    }
+
+    /// The smallest error of `count` steps, and of the bottoms of their parabolas, geometrically spaced between two.
+    fn sweep(&self, from: f64, to: f64, count: usize, lowest: i32, highest: i32) -> f64 {
+        let factor = (to / from).powf(1.0 / count as f64);
+        let errors = (0..=count).map(|at| {
+            let fit = self.fit(from * factor.powi(at as i32), lowest, highest);
+            fit.error.min(fit.error_at_bottom)
+        });
+        errors.fold(f64::INFINITY, f64::min)
+    }
+
+    /// The smallest error of any step between two, exactly: every assignment of weights to levels, one move after another.
+    fn enumerate(&self, largest: f64, smallest: f64, lowest: i32, highest: i32) -> f64 {
+        let (from, to) = (1.0 / largest, 1.0 / smallest);
+        let (mut weight_by_level, mut level_squared) = (0.0, 0.0);
+        // A weight moves from a level to the next where one over the step is this.
+        let mut moves: Vec<(f64, f64, f64)> = Vec::new();
+        for w in self.w.iter().filter(|w| **w != 0.0) {
+            let magnitude = w.abs();
+            let last = f64::from(if *w < 0.0 { -lowest } else { highest });
+            let mut level = (magnitude * from).round().min(last);
+            weight_by_level += magnitude * level;
+            level_squared += level * level;
+            while level < last && (level + 0.5) / magnitude < to {
+                moves.push(((level + 0.5) / magnitude, magnitude, 2.0 * level + 1.0));
+                level += 1.0;
+            }
+        }
+        moves.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let mut gain = weight_by_level * weight_by_level / level_squared.max(1.0);
+        for (_, by_level, squared) in moves {
+            weight_by_level += by_level;
+            level_squared += squared;
+            gain = gain.max(weight_by_level * weight_by_level / level_squared);
+        }
+        self.squares - gain
+    }
+
+    /// The smallest error there is, by brute force, over steps and, unless `symmetric`, zero points.
+    fn smallest_error(&self, bits: u32, symmetric: bool) -> f64 {
+        let (min, max) = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+        let (smallest, largest) = (self.w[0].min(0.0), self.w[self.w.len() - 1].max(0.0));
+        if symmetric {
+            let covering = (smallest / f64::from(min)).max(largest / f64::from(max));
+            return self.enumerate(covering * 2.0, covering / 100.0, min, max);
+        }
+        let covering = (largest - smallest) / f64::from(max - min);
+        let (coarsest, finest) = (covering * 2.0, covering / 60.0);
+        let zero_points: Vec<i32> = if self.w.len() <= 64 {
+            (min..=max).collect()
+        } else {
+            let mut by_error: Vec<(f64, i32)> =
+                (min..=max).map(|z| (self.sweep(finest, coarsest, 400, min - z, max - z), z)).collect();
+            by_error.sort_by(|a, b| a.0.total_cmp(&b.0));
+            by_error.iter().take(16).map(|(_, z)| *z).collect()
+        };
+        let errors = zero_points.iter().map(|z| self.enumerate(coarsest, finest, min - z, max - z));
+        errors.fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// A name, and a weight for a place in its group.
+type Distribution = (&'static str, fn(&mut Random, usize) -> f64);
+
+const DISTRIBUTIONS: [Distribution; 6] = [
+    ("gaussian", |random, _| random.gaussian()),
+    ("laplace", |random, _| random.laplace()),
+    ("uniform", |random, _| random.between(-1.0, 1.0)),
+    ("one outlier", |random, at| if at == 5 { 30.0 } else { random.gaussian() }),
+    ("one-sided", |random, _| random.gaussian().max(0.0)),
+    ("shifted", |random, _| random.gaussian() + 1.5),
+];
+
+/// By how much the error of calibrated scales exceeds the optimum, for each of `groups` groups of `n` weights.
+fn excesses((name, draw): Distribution, bits: u32, symmetric: bool, groups: usize, n: usize, seed: u64) -> Vec<f64> {
+    let random = &mut Random::new(seed);
+    let w: Vec<f32> = (0..groups * n).map(|at| draw(random, at % n) as f32).collect();
+    let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+    quantizer.set_granularity(QuantGranularity::PerChannel).unwrap();
+    quantizer.set_shape(&[groups, n], 0).unwrap();
+    quantizer.set_symmetric(symmetric);
+    quantizer.init_scale_with(ScaleInit::Mse, &w).unwrap();
+    let (min, max) = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+    let excess = |group: usize| {
+        let sorted = Sorted::new(&w[group * n..(group + 1) * n]);
+        let z = quantizer.zero_point(group).unwrap();
+        let error = sorted.fit(quantizer.scales()[group].into(), min - z, max - z).error;
+        let smallest = sorted.smallest_error(bits, symmetric);
+        // An exact zero is possible where there are fewer weights than codes.
+        let excess = if smallest > 0.0 { (error / smallest - 1.0).max(0.0) } else { error / sorted.squares };
+        assert!(
+            error > smallest * (1.0 - 1e-5),
+            "{name}, {bits} bits, seed {seed}, group {group}: better than the best, {error} < {smallest}"
+        );
+        excess
+    };
+    (0..groups).map(excess).collect()
+}
+
+/// The groups of a size, of every distribution, in every width: their excesses, sorted.
+fn all_excesses(symmetric: bool, groups: usize, n: usize) -> Vec<f64> {
+    let mut all = Vec::new();
+    for bits in 2..=8 {
+        for distribution in DISTRIBUTIONS {
+            all.append(&mut excesses(distribution, bits, symmetric, groups, n, u64::from(bits) + 100 * n as u64));
+        }
+    }
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+/// The bound is 0.1 %. Of groups as small as 32 weights a few may miss it, whose best step is far from where it is likely.
+fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
+    for (n, groups) in sizes {
+        let all = all_excesses(symmetric, groups, n);
+        let at = |place: f64| all[((all.len() as f64 * place) as usize).min(all.len() - 1)];
+        let above = all.iter().filter(|excess| **excess > 1e-3).count();
+        let summary = format!(
+            "symmetric {symmetric}, {} groups of {n}: excess median {:.1e}, 99 % {:.1e}, worst {:.1e}; {above} above 0.1 %",
+            all.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
+        println!("{summary}");
+        let allowed = if n > 32 { 0 } else { all.len() / 100 };
+        assert!(above <= allowed && at(0.5) < 1e-5 && at(1.0) < 0.1, "{summary}");
+    }
+}
+
+#[test]
+fn the_error_of_symmetric_scales_is_within_a_thousandth_of_the_smallest() {
+    check(true, [(4096, 2), (256, 4), (32, 16)]);
+}
+
+#[test]
+fn the_error_of_asymmetric_scales_is_within_a_thousandth_of_the_smallest() {
+    check(false, [(4096, 1), (256, 2), (32, 8)]);
+}
+
+/// As above, of many more groups; `cargo test --test methods many -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn many_errors_are_within_a_thousandth_of_the_smallest() {
+    check(true, [(4096, 10), (256, 50), (32, 400)]);
+    check(false, [(4096, 6), (256, 20), (32, 100)]);
+}
+
+/// The scales and the signal-to-noise ratios in dB that are the best for two distributions, and what 4 Mi samples give.
+///
+/// The samples are spread evenly (by the golden ratio, from a seeded start): of independent ones the ratio at 8 bits scatters by
+/// 0.06 dB, for the few in the tails.
+#[test]
+fn the_known_optima_of_two_distributions_are_reached() {
+    let gaussian = [(2, 1.0484, 8.26), (3, 0.6018, 13.91), (4, 0.3386, 19.26), (5, 0.1888, 24.53), (8, 0.0308, 40.57)];
+    let laplace =
+        [(2, 1.7170, 6.840), (3, 1.0783, 11.427), (4, 0.6614, 15.976), (5, 0.3978, 20.609), (8, 0.07757, 35.209)];
+    let distributions: [fn(f64, f64) -> f64; 2] = [gaussian_at, |place, _| laplace_at(place)];
+    for (name, at, optima) in [("gaussian", distributions[0], gaussian), ("laplace", distributions[1], laplace)] {
+        let (n, start) = (4 << 20, Random::new(7).unit());
+        let golden = (5f64.sqrt() - 1.0) / 2.0;
+        let place = |index: usize| (index as f64 + start) / f64::from(n);
+        let w: Vec<f32> = (0..n as usize).map(|i| at(place(i), (i as f64 * golden + start).fract()) as f32).collect();
+        let signal: f64 = w.iter().map(|w| f64::from(*w).powi(2)).sum();
+        for (bits, scale, ratio) in optima {
+            let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+            quantizer.init_scale_with(ScaleInit::Mse, &w).unwrap();
+            let (_, values) = quantizer.forward(&w).unwrap();
+            let noise: f64 = w.iter().zip(&values).map(|(w, value)| (f64::from(*w) - f64::from(*value)).powi(2)).sum();
+            let found = 10.0 * (signal / noise).log10();
+            let context = format!("{name}, {bits} bits: scale {}, {found} dB", quantizer.scale());
+            println!("{context}");
+            assert!((found - ratio).abs() < 0.02, "{context}, not {ratio}");
+            assert!((f64::from(quantizer.scale()) / scale - 1.0).abs() < 0.03, "{context}, not {scale}");
+        }
+    }
+}
+
+/// Zero error where every weight is a level: any step that has it will do.
+#[test]
+fn weights_that_are_on_a_grid_are_kept() {
+    for symmetric in [true, false] {
+        for bits in 2..=8 {
+            let random = &mut Random::new(bits.into());
+            let (low, high) =
+                if symmetric { (-(1i32 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (-1, (1 << bits) - 2) };
+            let w: Vec<f32> = (low..=high)
+                .chain((0..40).map(|_| random.below(high as usize) as i32))
+                .map(|l| l as f32 * 0.375)
+                .collect();
+            let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+            quantizer.set_symmetric(symmetric);
+            quantizer.init_scale_with(ScaleInit::Mse, &w).unwrap();
+            let (_, values) = quantizer.forward(&w).unwrap();
+            let worst = w.iter().zip(&values).map(|(w, value)| (w - value).abs()).fold(0.0, f32::max);
+            assert!(
+                worst < 1e-5 * w.len() as f32,
+                "{bits} bits, symmetric {symmetric}: {worst} off, {}",
+                quantizer.scale()
+            );
+        }
+    }
+}
