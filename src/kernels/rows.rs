@@ -26,7 +26,8 @@ pub(super) enum PartOfRows {
 
 /// Part of a walk over rows.
 pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
-    pub(super) work: &'a mut W,
+    /// By value: of a work behind a reference, each store might change what the next block reads of it.
+    pub(super) work: W,
     pub(super) rows: &'a Rows,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRows,

@@ -17,7 +17,7 @@ const SHORT: usize = 8 * BLOCK;
 pub(super) const SUPERBLOCKS: usize = 256;
 
 /// Groups whose totals over several runs are kept at a time.
-const KEPT: usize = 64;
+const KEPT: usize = 16;
 
 /// Elements of a superblock in a run of `n`.
 #[inline(always)]
@@ -36,7 +36,8 @@ pub(super) struct PartOfRuns {
 
 /// Part of a walk over runs.
 pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
-    pub(super) work: &'a mut W,
+    /// By value: of a work behind a reference, each store might change what the next block reads of it.
+    pub(super) work: W,
     pub(super) runs: &'a Runs,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRuns,

@@ -139,7 +139,7 @@ enum Part {
 impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     /// Runs the walk on `threads`, with the bits of one.
     #[inline(always)]
-    pub(crate) fn run_on(mut self, threads: Threads) {
+    pub(crate) fn run_on(self, threads: Threads) {
         // A quotient by multiplication needs ordinary steps; the baseline divides.
         let isa = if self.groups.are_ordinary() { Isa::current() } else { Isa::baseline() };
         match threads.parts(self.cut.elements()) {
@@ -150,9 +150,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
 
     /// Runs the walk on this thread.
     #[inline(always)]
-    pub(super) fn run(&mut self, isa: Isa) {
-        let (work, groups) = (&mut self.work, self.groups);
-        match self.cut {
+    pub(super) fn run(self, isa: Isa) {
+        let Walk { work, cut, groups } = self;
+        match cut {
             Cut::Runs(runs) => {
                 let (outer, of_groups) = (0..runs.outer, 0..runs.groups);
                 let part = PartOfRuns { outer, groups: of_groups, superblocks: None };
@@ -175,8 +175,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
             let all = Output::from(&mut totals[..]);
             threads.for_each(count, &|index| {
                 // SAFETY: the parts of a division share no element, and no group but one whose superblocks they share.
-                let (mut work, superblock_totals) = unsafe { (shared.share(), joint.then(|| all.share())) };
-                run_part(isa, &mut work, cut, groups, part_of(index), superblock_totals);
+                let (work, superblock_totals) = unsafe { (shared.share(), joint.then(|| all.share())) };
+                run_part(isa, work, cut, groups, part_of(index), superblock_totals);
             });
             drop(all);
             if let (Part::Runs(PartOfRuns { superblocks: Some(_), groups, .. }), Cut::Runs(runs)) = (part_of(0), cut) {
@@ -193,7 +193,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
 #[inline(always)]
 fn run_part<W: Work<TOTALS>, const TOTALS: usize>(
     isa: Isa,
-    work: &mut W,
+    work: W,
     cut: Cut,
     groups: Groups<'_>,
     part: Part,
