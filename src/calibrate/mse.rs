@@ -115,8 +115,8 @@ impl<'a> Neighbourhood<'a> {
         // Passes were 2 % apart. Where levels are many, the error of m weights scatters about its mean by a standard deviation of
         // sqrt(144 / 180 / m): a step that is larger by some of them may still be the best by luck, or one that is smaller. Where
         // they are few, the error is as irregular as the weights are, and a wider sweep costs little.
-        let by_luck = (1.0 + 6.0 * (0.8 / weights.len() as f64).sqrt()).sqrt();
-        let reach = 1.012 * by_luck.powf(1.0 + 1.0 / f64::from(target.bounds.max));
+        let by_luck = (1.0 + 8.0 * (0.8 / weights.len() as f64).sqrt()).sqrt();
+        let reach = 1.03 * by_luck.powf(1.0 + 1.0 / f64::from(target.bounds.max));
         Neighbourhood { search, target, weights, sum_of_magnitudes: sum_of_magnitudes(weights), reach }
     }
 

@@ -9,6 +9,7 @@ mod cases;
 mod finite_differences;
 mod gradients;
 mod granularity;
+mod in_place;
 mod mse;
 mod oracle;
 mod random;

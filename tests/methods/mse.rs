@@ -109,7 +109,7 @@ impl Sorted {
             let mut by_error: Vec<(f64, i32)> =
                 (min..=max).map(|z| (self.sweep(finest, coarsest, 400, min - z, max - z), z)).collect();
             by_error.sort_by(|a, b| a.0.total_cmp(&b.0));
-            by_error.iter().take(16).map(|(_, z)| *z).collect()
+            by_error.iter().take(if self.w.len() < 1000 { 16 } else { 6 }).map(|(_, z)| *z).collect()
         };
         let errors = zero_points.iter().map(|z| self.enumerate(coarsest, finest, min - z, max - z));
         errors.fold(f64::INFINITY, f64::min)
@@ -168,6 +168,7 @@ fn all_excesses(symmetric: bool, groups: usize, n: usize) -> Vec<f64> {
 
 /// The bound is 0.1 %. Of groups as small as 32 weights a few may miss it, whose best step is far from where it is likely.
 fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
+    let mut missed = Vec::new();
     for (n, groups) in sizes {
         let all = all_excesses(symmetric, groups, n);
         let at = |place: f64| all[((all.len() as f64 * place) as usize).min(all.len() - 1)];
@@ -181,18 +182,21 @@ fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
         );
         println!("{summary}");
         let allowed = if n > 32 { 0 } else { all.len() / 100 };
-        assert!(above <= allowed && at(0.5) < 1e-5 && at(1.0) < 0.1, "{summary}");
+        if above > allowed || at(0.5) > 1e-5 || at(1.0) > 0.1 {
+            missed.push(summary);
+        }
     }
+    assert!(missed.is_empty(), "{missed:?}");
 }
 
 #[test]
 fn the_error_of_symmetric_scales_is_within_a_thousandth_of_the_smallest() {
-    check(true, [(4096, 2), (256, 4), (32, 16)]);
+    check(true, [(4096, 1), (256, 4), (32, 16)]);
 }
 
 #[test]
 fn the_error_of_asymmetric_scales_is_within_a_thousandth_of_the_smallest() {
-    check(false, [(4096, 1), (256, 2), (32, 8)]);
+    check(false, [(4096, 1), (256, 1), (32, 6)]);
 }
 
 /// As above, of many more groups; `cargo test --test methods many -- --ignored --nocapture`.
