@@ -25,24 +25,14 @@ const NUMBERS: [f32; 18] = [
     12_582_912.0,
 ];
 
+type Operation<V> = fn(<V as Vectors>::Floats, <V as Vectors>::Floats) -> <V as Vectors>::Floats;
+
 /// Results of everything on two blocks: bits, with every NaN alike.
 #[inline(always)]
 fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let (first, second) = (V::from_array(a), V::from_array(b));
     let mut results = Vec::new();
-    macro_rules! each {
-        ($($operation:expr),* $(,)?) => {
-            $({
-                let mut block = first;
-                for register in 0..V::REGISTERS {
-                    let operation: fn(V::Floats, V::Floats) -> V::Floats = $operation;
-                    block[register] = operation(first[register], second[register]);
-                }
-                results.push(V::to_array(block).to_vec());
-            })*
-        };
-    }
-    each!(
+    let operations: [Operation<V>; 15] = [
         |a, b| a.plus(b),
         |a, b| a.minus(b),
         |a, b| a.times(b),
@@ -58,7 +48,14 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
         |a, b| a.or_else(a.equals(b), b),
         |a, b| b.only(a.is_number()),
         |a, b| a.only(V::Floats::both(a.is_number(), b.is_number())),
-    );
+    ];
+    for operation in operations {
+        let mut block = first;
+        for register in 0..V::REGISTERS {
+            block[register] = operation(first[register], second[register]);
+        }
+        results.push(V::to_array(block).to_vec());
+    }
     for count in [0, 1, 7, 8, 15, 16, 17, 31, 32] {
         let mut room = [7.0f32; BLOCK + 1];
         // SAFETY: the room has a block and one, the block one.
