@@ -6,7 +6,7 @@ DEMO := target/demo
 MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: build install demo test bench bench-peers lint doc clean help
+.PHONY: build install demo study pictures test bench bench-peers lint doc clean help
 .DEFAULT_GOAL := build
 
 build: ## build libdiffquant in release (the default target)
@@ -17,11 +17,20 @@ build: ## build libdiffquant in release (the default target)
 install: build ## install into PREFIX=/usr/local; DESTDIR is honoured
 	cmake --install $(BUILD)
 
-demo: build ## train the digits classifier of examples/c against an installed libdiffquant; draws target/demo/digits.svg
+$(DEMO)/train_digits: build
 	cmake --install $(BUILD) --prefix $(DEMO)/prefix
 	cmake -S examples/c -B $(DEMO) -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH='$(CURDIR)/$(DEMO)/prefix'
 	+cmake --build $(DEMO)
+
+demo: $(DEMO)/train_digits ## train the digits classifier of examples/c against an installed libdiffquant; draws target/demo/digits.svg
 	$(DEMO)/train_digits examples/data/digits.csv $(DEMO)/digits.svg
+
+study: $(DEMO)/train_digits ## the demo's methods over 12 seeds, from random weights too; some minutes
+	$(DEMO)/train_digits --study examples/data/digits.csv $(DEMO)/study.svg > $(DEMO)/study.txt
+	cat $(DEMO)/study.txt
+
+pictures: build ## measure and draw what docs/methods.md shows; takes the last `make study` with it
+	python3 scripts/methods_pictures.py
 
 # The second run is on a processor without AVX, emulated: whatever computes, by the baseline's code.
 test: ## run every test

@@ -106,6 +106,23 @@ void check_codes(const int8_t *actual, const int8_t *expected, size_t n, const c
     }
 }
 
+void check_ints(const int32_t *actual, const int32_t *expected, size_t n, const char *text, const char *file,
+                int line) {
+    size_t i = 0;
+    while (i < n && actual[i] == expected[i]) {
+        i++;
+    }
+    if (failed(i == n, text, file, line)) {
+        printf("[%zu] is %" PRId32 ", not %" PRId32 "\n", i, actual[i], expected[i]);
+    }
+}
+
+void check_near(double actual, double expected, double bound, const char *text, const char *file, int line) {
+    if (failed(fabs(actual - expected) <= bound, text, file, line)) {
+        printf(" is %.9g, which is not within %.3g of %.9g\n", actual, bound, expected);
+    }
+}
+
 void check_text(const char *actual, const char *expected, const char *text, const char *file, int line) {
     if (failed(strcmp(actual, expected) == 0, text, file, line)) {
         printf(" is\n%s\nnot\n%s\n", actual, expected);

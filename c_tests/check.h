@@ -44,6 +44,11 @@ extern const struct check_case check_cases[];
 #define CHECK_FLOATS(actual, expected, n) check_floats((actual), (expected), (n), #actual, __FILE__, __LINE__)
 #define CHECK_CODES(actual, expected, n) check_codes((actual), (expected), (n), #actual, __FILE__, __LINE__)
 
+#define CHECK_INTS(actual, expected, n) check_ints((actual), (expected), (n), #actual, __FILE__, __LINE__)
+
+/* The two differ by no more than `bound`; NaN is near nothing. */
+#define CHECK_NEAR(actual, expected, bound) check_near((actual), (expected), (bound), #actual, __FILE__, __LINE__)
+
 #define CHECK_TEXT(actual, expected) check_text((actual), (expected), #actual, __FILE__, __LINE__)
 
 /* ---- Checks of a call of the library ----------------------------------------------------------------------------- */
@@ -76,6 +81,8 @@ void check_uint(uint64_t actual, uint64_t expected, const char *text, const char
 void check_float(float actual, float expected, const char *text, const char *file, int line);
 void check_floats(const float *actual, const float *expected, size_t n, const char *text, const char *file, int line);
 void check_codes(const int8_t *actual, const int8_t *expected, size_t n, const char *text, const char *file, int line);
+void check_ints(const int32_t *actual, const int32_t *expected, size_t n, const char *text, const char *file, int line);
+void check_near(double actual, double expected, double bound, const char *text, const char *file, int line);
 void check_text(const char *actual, const char *expected, const char *text, const char *file, int line);
 
 void check_before_call(void);

@@ -16,12 +16,14 @@
 
 #define MOST_WEIGHTS 16384
 #define CHANNEL 1024
+#define BLOCK 32
+#define TOKEN 128
 #define BITS 4
 #define SCALE 0.125f
 
 /* Aligned, so that no count depends on where the linker puts them. */
 static _Alignas(64) float w[MOST_WEIGHTS], values[MOST_WEIGHTS], grad_out[MOST_WEIGHTS], out[MOST_WEIGHTS];
-static _Alignas(64) float grad_scale[MOST_WEIGHTS];
+static _Alignas(64) float grad_scale[MOST_WEIGHTS], grad_offset[MOST_WEIGHTS];
 static _Alignas(64) int8_t codes[MOST_WEIGHTS], codes_out[MOST_WEIGHTS];
 
 static void require(diffquant_status status) {
@@ -71,6 +73,57 @@ static diffquant_quantizer *per_channel(size_t n) {
     return quantizer;
 }
 
+static diffquant_quantizer *lsq(size_t n) {
+    (void)n;
+    return with_ste(DIFFQUANT_STE_LSQ, 0.0f);
+}
+
+static diffquant_quantizer *lsq_plus(size_t n) {
+    (void)n;
+    diffquant_quantizer *quantizer = with_ste(DIFFQUANT_STE_LSQ_PLUS, 0.0f);
+    const float offset = 0.1f;
+    require(diffquant_quantizer_set_offsets(quantizer, &offset, 1));
+    return quantizer;
+}
+
+static diffquant_quantizer *asymmetric(size_t n) {
+    diffquant_quantizer *quantizer = standard(n);
+    const int32_t zero_point = 3;
+    require(diffquant_quantizer_set_symmetric(quantizer, 0));
+    require(diffquant_quantizer_set_zero_points(quantizer, &zero_point, 1));
+    return quantizer;
+}
+
+/* A matrix of rows of `row` weights, or one row of all n where there are fewer. */
+static void declare(diffquant_quantizer *quantizer, diffquant_granularity granularity, size_t n, size_t row) {
+    const size_t shape[] = {n < row ? 1 : n / row, n < row ? n : row};
+    require(diffquant_quantizer_set_granularity(quantizer, granularity, BLOCK));
+    require(diffquant_quantizer_set_shape(quantizer, shape, 2, 1));
+    size_t scales = 0;
+    require(diffquant_quantizer_scale_count(quantizer, &scales));
+    for (size_t scale = 0; scale < scales; scale++) {
+        require(diffquant_quantizer_set_scale(quantizer, scale, SCALE));
+    }
+}
+
+static diffquant_quantizer *blocks(size_t n) {
+    diffquant_quantizer *quantizer = standard(n);
+    declare(quantizer, DIFFQUANT_GRANULARITY_PER_BLOCK, n, BLOCK);
+    return quantizer;
+}
+
+static diffquant_quantizer *last_axis(size_t n) {
+    diffquant_quantizer *quantizer = lsq(n);
+    declare(quantizer, DIFFQUANT_GRANULARITY_PER_CHANNEL, n, CHANNEL);
+    return quantizer;
+}
+
+static diffquant_quantizer *tokens(size_t n) {
+    diffquant_quantizer *quantizer = standard(n);
+    declare(quantizer, DIFFQUANT_GRANULARITY_PER_TOKEN, n, TOKEN);
+    return quantizer;
+}
+
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
 static diffquant_status forward(diffquant_quantizer *quantizer, size_t n) {
@@ -91,6 +144,14 @@ static diffquant_status backward(diffquant_quantizer *quantizer, size_t n) {
 
 static diffquant_status backward_scale(diffquant_quantizer *quantizer, size_t n) {
     return diffquant_quantizer_backward_scale(quantizer, w, grad_out, n, out, grad_scale);
+}
+
+static diffquant_status backward_scale_offset(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_backward_scale_offset(quantizer, w, grad_out, n, out, grad_scale, grad_offset);
+}
+
+static diffquant_status forward_dynamic(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_forward_dynamic(quantizer, w, n, codes_out, out, grad_scale, n < TOKEN ? 1 : n / TOKEN);
 }
 
 static diffquant_status dequantize(diffquant_quantizer *quantizer, size_t n) {
@@ -121,6 +182,13 @@ static const struct kernel kernels[] = {
     {"backward-scale-learned-step-size", learned_step_size, backward_scale},
     {"backward-scale-ewgs", ewgs, backward_scale},
     {"backward-scale-per-channel", per_channel, backward_scale},
+    {"lsq-backward-scale", lsq, backward_scale},
+    {"lsq-plus-offset", lsq_plus, backward_scale_offset},
+    {"forward-asymmetric", asymmetric, forward},
+    {"forward-blocks-of-32", blocks, forward},
+    {"forward-last-axis", last_axis, forward},
+    {"backward-scale-last-axis", last_axis, backward_scale},
+    {"forward-dynamic-tokens-of-128", tokens, forward_dynamic},
     {"dequantize", standard, dequantize},
     {"init-scale", standard, init_scale},
 };

@@ -38,11 +38,17 @@ struct quantizer_state state_of(const diffquant_quantizer *quantizer) {
     REQUIRE_OK(diffquant_quantizer_num_levels(quantizer, &state.levels));
     REQUIRE_OK(diffquant_quantizer_ste(quantizer, &state.ste, &state.ste_param));
     REQUIRE_OK(diffquant_quantizer_rounding(quantizer, &state.rounding));
+    REQUIRE_OK(diffquant_quantizer_granularity(quantizer, &state.granularity, &state.block_size));
+    REQUIRE_OK(diffquant_quantizer_code_range(quantizer, &state.code_range));
+    REQUIRE_OK(diffquant_quantizer_code_bounds(quantizer, &state.smallest, &state.largest));
+    REQUIRE_OK(diffquant_quantizer_symmetric(quantizer, &state.symmetric));
     REQUIRE_OK(diffquant_quantizer_scale_count(quantizer, &state.scale_count));
     REQUIRE(state.scale_count <= MOST_SCALES);
     REQUIRE_OK(diffquant_quantizer_scales(quantizer, state.scales, state.scale_count));
+    REQUIRE_OK(diffquant_quantizer_zero_points(quantizer, state.zero_points, state.scale_count));
+    REQUIRE_OK(diffquant_quantizer_offsets(quantizer, state.offsets, state.scale_count));
     for (size_t group = 0; group < state.scale_count; group++) {
-        REQUIRE_OK(diffquant_quantizer_step_size(quantizer, group, &state.steps[group]));
+        REQUIRE(diffquant_quantizer_step_size(quantizer, group, &state.steps[group]) == DIFFQUANT_STATUS_OK);
     }
     /* NOT_APPLICABLE leaves the 0. */
     diffquant_quantizer_k(quantizer, &state.k);
@@ -58,10 +64,18 @@ void check_state(const diffquant_quantizer *quantizer, const struct quantizer_st
     check_uint(now.ste, before->ste, "ste", file, line);
     check_float(now.ste_param, before->ste_param, "ste_param", file, line);
     check_uint(now.rounding, before->rounding, "rounding", file, line);
+    check_uint(now.granularity, before->granularity, "granularity", file, line);
+    check_uint(now.block_size, before->block_size, "block_size", file, line);
+    check_uint(now.code_range, before->code_range, "code_range", file, line);
+    check_int(now.smallest, before->smallest, "the smallest code", file, line);
+    check_int(now.largest, before->largest, "the largest code", file, line);
+    check_uint(now.symmetric, before->symmetric, "symmetric", file, line);
     check_uint(now.scale_count, before->scale_count, "scale_count", file, line);
     if (now.scale_count == before->scale_count) {
         check_floats(now.scales, before->scales, now.scale_count, "scales", file, line);
         check_floats(now.steps, before->steps, now.scale_count, "steps", file, line);
+        check_floats(now.offsets, before->offsets, now.scale_count, "offsets", file, line);
+        check_ints(now.zero_points, before->zero_points, now.scale_count, "zero_points", file, line);
     }
 }
 

@@ -29,13 +29,15 @@ diffquant_config *no_config(void);
 
 /* ---- The whole state of an object -------------------------------------------------------------------------------- */
 
-#define MOST_SCALES 16
+#define MOST_SCALES 300
 
 struct quantizer_state {
-    uint32_t bits, levels, k, ste, rounding;
+    uint32_t bits, levels, k, ste, rounding, granularity, code_range, symmetric;
     float ste_param;
-    size_t scale_count;
-    float scales[MOST_SCALES], steps[MOST_SCALES];
+    size_t block_size, scale_count;
+    int32_t smallest, largest;
+    float scales[MOST_SCALES], steps[MOST_SCALES], offsets[MOST_SCALES];
+    int32_t zero_points[MOST_SCALES];
 };
 
 /* Everything that the getters tell; k is 0 for a uniform quantizer. */

@@ -1,16 +1,18 @@
 /* Nothing is read or written beside a buffer: inputs and outputs that end where memory ends, or begin where it begins.
  * One byte too far is a segmentation fault, also for the vector loads that guards of bytes cannot see. */
 
+#include "granular.h"
 #include "island.h"
 
-enum { LONGEST = 130, BUFFERS = 4 };
+enum { LONGEST = 130, BUFFERS = 5 };
 
-/* Every tensor function on n weights, each buffer on an island of its own. */
-static void check_tensors(const struct island *islands, diffquant_quantizer *quantizer, size_t channels, size_t n,
+/* Every tensor function on n weights, each buffer on an island of its own. The estimator has a gradient of offsets. */
+static void check_tensors(const struct island *islands, diffquant_quantizer *quantizer, size_t scale_count, size_t n,
                           bool at_end) {
-    const size_t bytes = n * sizeof(float);
-    float weights[LONGEST], gradients[LONGEST], expected_values[LONGEST], expected_grad[LONGEST];
-    int8_t expected_codes[LONGEST];
+    const size_t bytes = n * sizeof(float), scale_bytes = scale_count * sizeof(float);
+    static float weights[MOST_ELEMENTS], gradients[MOST_ELEMENTS], expected_values[MOST_ELEMENTS],
+        expected_grad[MOST_ELEMENTS];
+    static int8_t expected_codes[MOST_ELEMENTS];
     fill_weights(weights, n, (uint32_t)n, true);
     fill_weights(gradients, n, (uint32_t)n + 500, false);
     REQUIRE_OK(diffquant_quantizer_forward(quantizer, weights, n, expected_codes, expected_values));
@@ -32,8 +34,11 @@ static void check_tensors(const struct island *islands, diffquant_quantizer *qua
     CHECK_FLOATS(grad_w, expected_grad, n);
     CHECK_OK(diffquant_quantizer_backward(quantizer, w, NULL, g, n, grad_w));
     CHECK_FLOATS(grad_w, expected_grad, n);
-    float *grad_scale = island_place(&islands[2], channels * sizeof(float), at_end);
+    float *grad_scale = island_place(&islands[2], scale_bytes, at_end);
+    float *grad_offset = island_place(&islands[4], scale_bytes, at_end);
     CHECK_OK(diffquant_quantizer_backward_scale(quantizer, w, g, n, grad_w, grad_scale));
+    CHECK_FLOATS(grad_w, expected_grad, n);
+    CHECK_OK(diffquant_quantizer_backward_scale_offset(quantizer, w, g, n, grad_w, grad_scale, grad_offset));
     CHECK_FLOATS(grad_w, expected_grad, n);
 
     /* In place, last: it overwrites the inputs. */
@@ -41,6 +46,28 @@ static void check_tensors(const struct island *islands, diffquant_quantizer *qua
     CHECK_FLOATS(g, expected_grad, n);
     CHECK_OK(diffquant_quantizer_forward(quantizer, w, n, NULL, w));
     CHECK_FLOATS(w, expected_values, n);
+
+    /* With finite weights, what reads them to find scales. */
+    fill_weights(w, n, (uint32_t)n + 900, false);
+    codes = island_place(&islands[1], n, at_end);
+    values = island_place(&islands[3], bytes, at_end);
+    CHECK_OK(diffquant_quantizer_forward_dynamic(quantizer, w, n, codes, values, grad_scale, scale_count));
+    diffquant_quantizer *calibrated = NULL;
+    REQUIRE_OK(diffquant_quantizer_clone(quantizer, &calibrated));
+    for (diffquant_scale_init method = DIFFQUANT_SCALE_INIT_MSE + 1; method > 0; method--) {
+        CHECK_OK(diffquant_quantizer_init_scale_with(calibrated, method - 1, 90.0f, w, n));
+    }
+    REQUIRE_OK(diffquant_quantizer_scales(calibrated, grad_offset, scale_count));
+    CHECK_FLOATS(grad_scale, grad_offset, scale_count); /* the last was MAX_ABS */
+    CHECK_OK(diffquant_quantizer_apply_scale_step(calibrated, grad_scale, scale_count, 0.5f, 1e-3f, NULL));
+    CHECK_OK(diffquant_quantizer_set_offsets(calibrated, grad_scale, scale_count));
+    CHECK_OK(diffquant_quantizer_offsets(calibrated, grad_offset, scale_count));
+    CHECK_FLOATS(grad_scale, grad_offset, scale_count);
+    int32_t *zero_points = island_place(&islands[2], scale_count * sizeof(int32_t), at_end);
+    CHECK_OK(diffquant_quantizer_zero_points(calibrated, zero_points, scale_count));
+    REQUIRE_OK(diffquant_quantizer_set_symmetric(calibrated, 0));
+    CHECK_OK(diffquant_quantizer_set_zero_points(calibrated, zero_points, scale_count));
+    diffquant_quantizer_free(calibrated);
 }
 
 TEST(tensor_functions_stay_between_the_pages_that_surround_their_buffers) {
@@ -51,7 +78,7 @@ TEST(tensor_functions_stay_between_the_pages_that_surround_their_buffers) {
     }
     for (size_t channels = 1; channels <= 3; channels += 2) {
         diffquant_quantizer *quantizer = channel_quantizer(4, scales, channels);
-        REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_EWGS, 0.5f));
+        REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_EWGS_SIGNED, 0.5f));
         for (size_t n = channels; n <= LONGEST; n += channels) {
             for (int at_end = 0; at_end <= 1; at_end++) {
                 check_context("%zu channels, n = %zu, at the %s", channels, n, at_end ? "end" : "start");
@@ -63,6 +90,50 @@ TEST(tensor_functions_stay_between_the_pages_that_surround_their_buffers) {
     for (size_t i = 0; i < BUFFERS; i++) {
         island_free(&islands[i]);
     }
+}
+
+TEST(every_granularity_stays_between_the_pages_that_surround_its_buffers) {
+    static const diffquant_ste estimators[] = {DIFFQUANT_STE_LSQ_PLUS, DIFFQUANT_STE_EWGS_SIGNED};
+    struct island islands[BUFFERS];
+    for (size_t i = 0; i < BUFFERS; i++) {
+        islands[i] = island_new(MOST_ELEMENTS * sizeof(float));
+    }
+    for (size_t i = 0; i < granular_case_count * COUNT(estimators); i++) {
+        const struct granular_case *one = &granular_cases[i % granular_case_count];
+        const diffquant_ste ste = estimators[i / granular_case_count];
+        diffquant_quantizer *quantizer = granular_quantizer(one, 4);
+        REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, ste, 0.5f));
+        if (ste == DIFFQUANT_STE_LSQ_PLUS) {
+            static float offsets[MOST_SCALES];
+            fill_weights(offsets, one->scales, 12, false);
+            REQUIRE_OK(diffquant_quantizer_set_offsets(quantizer, offsets, one->scales));
+        }
+        for (int at_end = 0; at_end <= 1; at_end++) {
+            check_context("%s, ste %u, at the %s", one->name, ste, at_end ? "end" : "start");
+            check_tensors(islands, quantizer, one->scales, granular_elements(one), at_end != 0);
+        }
+        diffquant_quantizer_free(quantizer);
+    }
+    for (size_t i = 0; i < BUFFERS; i++) {
+        island_free(&islands[i]);
+    }
+}
+
+TEST(a_shape_stays_between_the_pages_that_surround_it) {
+    static const size_t shape[16] = {1, 2, 1, 1, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2};
+    struct island island = island_new(sizeof shape);
+    diffquant_quantizer *quantizer = uniform_quantizer(4, 1.0f);
+    REQUIRE_OK(diffquant_quantizer_set_granularity(quantizer, DIFFQUANT_GRANULARITY_PER_CHANNEL, 0));
+    for (size_t ndim = 1; ndim <= 16; ndim++) {
+        for (int at_end = 0; at_end <= 1; at_end++) {
+            const size_t *const copy = island_copy(&island, shape, ndim * sizeof(size_t), at_end != 0);
+            check_context("%zu dimensions", ndim);
+            CHECK_OK(diffquant_quantizer_set_shape(quantizer, copy, ndim, ndim - 1));
+            CHECK_UINT(state_of(quantizer).scale_count, shape[ndim - 1]);
+        }
+    }
+    diffquant_quantizer_free(quantizer);
+    island_free(&island);
 }
 
 TEST(calibration_and_scales_stay_between_the_pages_that_surround_their_buffers) {

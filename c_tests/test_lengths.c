@@ -7,7 +7,15 @@ static const float three[] = {0.5f, 0.25f, 2.0f};
 TEST(n_0_touches_nothing_and_its_pointers_may_be_anything) {
     /* NULL, misaligned, overlapping, or the address of nothing at all. */
     void *const anything[] = {NULL, at_offset(NULL, 1), at_offset(NULL, 3), at_offset(NULL, SIZE_MAX)};
-    diffquant_quantizer *quantizers[] = {uniform_quantizer(4, 0.5f), channel_quantizer(4, three, 3)};
+    static const size_t shape[] = {2, 3};
+    diffquant_quantizer *quantizers[] = {uniform_quantizer(4, 0.5f), channel_quantizer(4, three, 3),
+                                         uniform_quantizer(4, 0.5f), uniform_quantizer(4, 0.5f)};
+    REQUIRE_OK(diffquant_quantizer_set_granularity(quantizers[2], DIFFQUANT_GRANULARITY_PER_BLOCK, 2));
+    REQUIRE_OK(diffquant_quantizer_set_shape(quantizers[2], shape, 2, 1));
+    REQUIRE_OK(diffquant_quantizer_set_granularity(quantizers[3], DIFFQUANT_GRANULARITY_PER_TOKEN, 0));
+    for (size_t i = 0; i < COUNT(quantizers); i++) {
+        REQUIRE_OK(diffquant_quantizer_set_ste(quantizers[i], DIFFQUANT_STE_LSQ, 0.0f));
+    }
     for (size_t i = 0; i < COUNT(quantizers) * COUNT(anything); i++) {
         diffquant_quantizer *quantizer = quantizers[i / COUNT(anything)];
         void *p = anything[i % COUNT(anything)];
@@ -18,6 +26,9 @@ TEST(n_0_touches_nothing_and_its_pointers_may_be_anything) {
         CHECK_OK(diffquant_quantizer_backward_scale(quantizer, p, p, 0, p, p));
         CHECK_OK(diffquant_quantizer_dequantize(quantizer, p, 0, p));
         CHECK_OK(diffquant_quantizer_init_scale(quantizer, p, 0));
+        CHECK_OK(diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, p, 0));
+        CHECK_OK(diffquant_quantizer_forward_dynamic(quantizer, p, 0, p, p, p, 7));
+        CHECK_OK(diffquant_quantizer_backward_scale_offset(quantizer, p, p, 0, p, p, p));
         CHECK_STATE(quantizer, &before);
     }
     for (size_t i = 0; i < COUNT(quantizers); i++) {
@@ -27,6 +38,9 @@ TEST(n_0_touches_nothing_and_its_pointers_may_be_anything) {
         CHECK_OK(diffquant_quantizer_forward(quantizers[i], &w, 0, out.data, at_offset(out.data, 16)));
         CHECK_OK(diffquant_quantizer_backward(quantizers[i], &w, &w, &w, 0, out.data));
         CHECK_OK(diffquant_quantizer_backward_scale(quantizers[i], &w, &w, 0, out.data, at_offset(out.data, 16)));
+        CHECK_OK(diffquant_quantizer_backward_scale_offset(quantizers[i], &w, &w, 0, out.data, at_offset(out.data, 16),
+                                                           at_offset(out.data, 32)));
+        CHECK_OK(diffquant_quantizer_forward_dynamic(quantizers[i], &w, 0, out.data, NULL, at_offset(out.data, 16), 1));
         CHECK_OK(diffquant_quantizer_dequantize(quantizers[i], &code, 0, out.data));
         CHECK_UNTOUCHED(&out);
         guarded_free(&out);
@@ -74,9 +88,13 @@ TEST(a_length_whose_bytes_no_memory_holds_is_refused_before_anything_is_touched)
                                      SIZE_MAX / 4 + 2, SIZE_MAX / 2 + 1, SIZE_MAX / 8 + 1};
     static const float w[4] = {1.0f}, g[4] = {1.0f};
     static const int8_t codes[4] = {1};
+    static const int32_t zero_points[4] = {1};
     diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_LSQ, 0.0f));
+    REQUIRE_OK(diffquant_quantizer_set_symmetric(quantizer, 0));
     const struct quantizer_state before = state_of(quantizer);
-    struct guarded out_codes = guarded_new(4), out = guarded_new(16), grad_scale = guarded_new(4);
+    struct guarded out_codes = guarded_new(4), out = guarded_new(16), grad_scale = guarded_new(4),
+                   numbers = guarded_new(16);
     for (size_t i = 0; i < COUNT(lengths); i++) {
         const size_t n = lengths[i];
         const struct decimal text = decimal(n);
@@ -96,6 +114,25 @@ TEST(a_length_whose_bytes_no_memory_holds_is_refused_before_anything_is_touched)
                       text.text);
         CHECK_REFUSED(diffquant_quantizer_set_scales(quantizer, w, n), DIFFQUANT_STATUS_SIZE_OVERFLOW, "scales",
                       text.text);
+        CHECK_REFUSED(diffquant_quantizer_backward_scale_offset(quantizer, w, g, n, NULL, grad_scale.data, out.data),
+                      DIFFQUANT_STATUS_SIZE_OVERFLOW, text.text);
+        CHECK_REFUSED(diffquant_quantizer_forward_dynamic(quantizer, w, n, NULL, NULL, grad_scale.data, 1),
+                      DIFFQUANT_STATUS_SIZE_OVERFLOW, "w", text.text);
+        CHECK_REFUSED(diffquant_quantizer_forward_dynamic(quantizer, w, 4, NULL, NULL, grad_scale.data, n),
+                      DIFFQUANT_STATUS_SIZE_OVERFLOW, "scales", text.text);
+        CHECK_REFUSED(diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_LSQ, 0.0f, w, n),
+                      DIFFQUANT_STATUS_SIZE_OVERFLOW, "w", text.text);
+        CHECK_REFUSED(diffquant_quantizer_zero_points(quantizer, numbers.data, n), DIFFQUANT_STATUS_SIZE_OVERFLOW,
+                      "out", text.text);
+        CHECK_REFUSED(diffquant_quantizer_set_zero_points(quantizer, zero_points, n), DIFFQUANT_STATUS_SIZE_OVERFLOW,
+                      "zero_points", text.text);
+        CHECK_REFUSED(diffquant_quantizer_offsets(quantizer, out.data, n), DIFFQUANT_STATUS_SIZE_OVERFLOW, "out",
+                      text.text);
+        CHECK_REFUSED(diffquant_quantizer_set_offsets(quantizer, w, n), DIFFQUANT_STATUS_SIZE_OVERFLOW, "offsets",
+                      text.text);
+        CHECK_REFUSED(diffquant_quantizer_apply_scale_step(quantizer, w, n, 0.1f, 0.1f, NULL),
+                      DIFFQUANT_STATUS_SIZE_OVERFLOW, "grad_scale", text.text);
+        CHECK_UNTOUCHED(&numbers);
         CHECK_UNTOUCHED(&out_codes);
         CHECK_UNTOUCHED(&out);
         CHECK_UNTOUCHED(&grad_scale);
@@ -104,6 +141,7 @@ TEST(a_length_whose_bytes_no_memory_holds_is_refused_before_anything_is_touched)
     guarded_free(&out_codes);
     guarded_free(&out);
     guarded_free(&grad_scale);
+    guarded_free(&numbers);
     diffquant_quantizer_free(quantizer);
 }
 

@@ -3,7 +3,7 @@
  * Needs alloc_probe.c to be preloaded, as tests/c_harness.rs does; without it these tests are skipped. Linux only. */
 
 #include "alloc_probe.h"
-#include "support.h"
+#include "granular.h"
 
 /* ---- Without a single allocation --------------------------------------------------------------------------------- */
 
@@ -34,6 +34,67 @@ TEST(forward_backward_and_dequantize_allocate_nothing) {
         CHECK_UINT(status, DIFFQUANT_STATUS_OK);
         CHECK_INT(asked, 0);
     }
+    diffquant_quantizer_free(q);
+}
+
+TEST(no_granularity_needs_an_allocation_in_forward_backward_and_dequantize) {
+    const struct alloc_probe *probe = alloc_probe_find();
+    if (probe == NULL) {
+        return;
+    }
+    static const diffquant_ste estimators[] = {DIFFQUANT_STE_EWGS, DIFFQUANT_STE_RANGE_CLIPPED, DIFFQUANT_STE_LSQ,
+                                               DIFFQUANT_STE_LSQ_PLUS, DIFFQUANT_STE_EWGS_SIGNED};
+    static float w[MOST_ELEMENTS], g[MOST_ELEMENTS], values[MOST_ELEMENTS], grad_w[MOST_ELEMENTS];
+    static float grad_scale[MOST_SCALES], grad_offset[MOST_SCALES];
+    static int8_t codes[MOST_ELEMENTS];
+    fill_weights(w, MOST_ELEMENTS, 1, true);
+    fill_weights(g, MOST_ELEMENTS, 2, false);
+    for (size_t i = 0; i < granular_case_count * COUNT(estimators); i++) {
+        const struct granular_case *one = &granular_cases[i / COUNT(estimators)];
+        const diffquant_ste ste = estimators[i % COUNT(estimators)];
+        const size_t n = granular_elements(one);
+        diffquant_quantizer *q = granular_quantizer(one, 4);
+        check_context("%s, ste %u", one->name, ste);
+        REQUIRE_OK(diffquant_quantizer_set_ste(q, ste, 0.5f));
+        probe->start(0);
+        diffquant_status status = diffquant_quantizer_forward(q, w, n, codes, values);
+        status |= diffquant_quantizer_backward(q, w, values, g, n, grad_w);
+        status |= diffquant_quantizer_backward(q, w, NULL, g, n, grad_w);
+        status |= diffquant_quantizer_backward_scale(q, w, g, n, grad_w, grad_scale);
+        if (ste != DIFFQUANT_STE_EWGS) {
+            status |= diffquant_quantizer_backward_scale_offset(q, w, g, n, grad_w, grad_scale, grad_offset);
+        }
+        status |= diffquant_quantizer_dequantize(q, codes, n, values);
+        const long asked = probe->stop();
+        CHECK_UINT(status, DIFFQUANT_STATUS_OK);
+        CHECK_INT(asked, 0);
+        diffquant_quantizer_free(q);
+    }
+}
+
+TEST(zero_points_offsets_ranges_and_scale_steps_allocate_nothing) {
+    const struct alloc_probe *probe = alloc_probe_find();
+    if (probe == NULL) {
+        return;
+    }
+    static const float numbers[] = {0.5f, 0.3f, 1.7f};
+    static const int32_t zero_points[] = {1, 2, 3};
+    diffquant_quantizer *q = channel_quantizer(4, numbers, 3);
+    float floats[3];
+    int32_t ints[3];
+    size_t number;
+    probe->start(0);
+    diffquant_status status = diffquant_quantizer_set_symmetric(q, 0);
+    status |= diffquant_quantizer_set_zero_points(q, zero_points, 3);
+    status |= diffquant_quantizer_zero_points(q, ints, 3);
+    status |= diffquant_quantizer_set_offsets(q, numbers, 3);
+    status |= diffquant_quantizer_offsets(q, floats, 3);
+    status |= diffquant_quantizer_apply_scale_step(q, numbers, 3, 0.1f, 0.1f, &number);
+    status |= diffquant_quantizer_group_of(q, 4, 6, &number);
+    status |= diffquant_quantizer_set_code_range(q, DIFFQUANT_CODE_RANGE_NARROW);
+    const long asked = probe->stop();
+    CHECK_UINT(status, DIFFQUANT_STATUS_OK);
+    CHECK_INT(asked, 0);
     diffquant_quantizer_free(q);
 }
 
@@ -110,16 +171,55 @@ static diffquant_status call_init_scale(void) {
     return diffquant_quantizer_init_scale(quantizer, w, 3);
 }
 
+static diffquant_status call_set_granularity(void) {
+    return diffquant_quantizer_set_granularity(quantizer, DIFFQUANT_GRANULARITY_PER_CHANNEL, 0);
+}
+static diffquant_status call_set_shape(void) {
+    static const size_t shape[] = {2, 3, 5};
+    return diffquant_quantizer_set_shape(quantizer, shape, 3, 1);
+}
+
+/* Weights of the three channels that the calls find. */
+static const float calibration_weights[] = {1.0f, -2.0f, 3.0f, 0.5f, 0.0f, 4.0f};
+
+static diffquant_status call_init_with(diffquant_scale_init method) {
+    return diffquant_quantizer_init_scale_with(quantizer, method, 99.0f, calibration_weights, 6);
+}
+static diffquant_status call_init_min_max(void) {
+    return call_init_with(DIFFQUANT_SCALE_INIT_MIN_MAX);
+}
+static diffquant_status call_init_lsq(void) {
+    return call_init_with(DIFFQUANT_SCALE_INIT_LSQ);
+}
+static diffquant_status call_init_percentile(void) {
+    return call_init_with(DIFFQUANT_SCALE_INIT_PERCENTILE);
+}
+static diffquant_status call_init_mse(void) {
+    return call_init_with(DIFFQUANT_SCALE_INIT_MSE);
+}
+
+/* Written only by the call that succeeds. */
+static float dynamic_values[6], dynamic_scales[3];
+static int8_t dynamic_codes[6];
+
+static diffquant_status call_forward_dynamic(void) {
+    return diffquant_quantizer_forward_dynamic(quantizer, calibration_weights, 6, dynamic_codes, dynamic_values,
+                                               dynamic_scales, 3);
+}
+
 /* Lets the first allocation fail, then the second, and so on until the call succeeds. */
 static void check_every_failure(const struct alloc_probe *probe, const char *name, diffquant_status (*call)(void)) {
     static const float scales[] = {0.5f, 0.3f, 1.7f};
     config = default_config();
     quantizer = channel_quantizer(4, scales, 3);
     text = text_of(config);
+    touch_not(dynamic_values, sizeof dynamic_values);
+    touch_not(dynamic_scales, sizeof dynamic_scales);
+    touch_not(dynamic_codes, sizeof dynamic_codes);
     const struct quantizer_state before = state_of(quantizer);
     diffquant_status status = DIFFQUANT_STATUS_OUT_OF_MEMORY;
     long allowed = 0;
-    for (; status != DIFFQUANT_STATUS_OK && allowed < 20; allowed++) {
+    for (; status != DIFFQUANT_STATUS_OK && allowed < 100; allowed++) {
         made_config = no_config();
         made_quantizer = no_quantizer();
         check_context("%s, %ld allocations", name, allowed);
@@ -139,6 +239,9 @@ static void check_every_failure(const struct alloc_probe *probe, const char *nam
         CHECK(made_quantizer == no_quantizer());
         CHECK_STATE(quantizer, &before);
         CHECK_CONFIG(config, &text);
+        CHECK(still_untouched(dynamic_values, sizeof dynamic_values));
+        CHECK(still_untouched(dynamic_scales, sizeof dynamic_scales));
+        CHECK(still_untouched(dynamic_codes, sizeof dynamic_codes));
     }
     CHECK_UINT(status, DIFFQUANT_STATUS_OK);
     CHECK(allowed > 0);
@@ -169,6 +272,13 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
         {"quantizer_clone", call_quantizer_clone},
         {"quantizer_init_per_channel", call_init_per_channel},
         {"quantizer_init_scale", call_init_scale},
+        {"quantizer_set_granularity", call_set_granularity},
+        {"quantizer_set_shape", call_set_shape},
+        {"quantizer_init_scale_with MIN_MAX", call_init_min_max},
+        {"quantizer_init_scale_with LSQ", call_init_lsq},
+        {"quantizer_init_scale_with PERCENTILE", call_init_percentile},
+        {"quantizer_init_scale_with MSE", call_init_mse},
+        {"quantizer_forward_dynamic", call_forward_dynamic},
     };
     const struct alloc_probe *probe = alloc_probe_find();
     for (size_t i = 0; probe != NULL && i < COUNT(calls); i++) {

@@ -20,6 +20,8 @@ TEST(outputs_of_a_single_number_refuse_a_misaligned_pointer) {
     struct guarded out = guarded_new(64);
     int32_t good_int = 99;
     uint32_t good_uint = 99;
+    const float good_float = 1.0f;
+    const struct quantizer_state before = state_of(quantizer);
     void *bad;
     FOR_EACH_MISALIGNED(bad, out.data, sizeof(uint32_t)) {
         check_context("4 bytes, off by %zu", misaligned_by);
@@ -44,6 +46,11 @@ TEST(outputs_of_a_single_number_refuse_a_misaligned_pointer) {
         CHECK_MISALIGNED(diffquant_quantizer_num_levels(quantizer, bad), "out");
         CHECK_MISALIGNED(diffquant_quantizer_k(quantizer, bad), "out");
         CHECK_MISALIGNED(diffquant_quantizer_step_size(quantizer, 0, bad), "out");
+        CHECK_MISALIGNED(diffquant_quantizer_granularity(quantizer, bad, NULL), "granularity");
+        CHECK_MISALIGNED(diffquant_quantizer_code_range(quantizer, bad), "out");
+        CHECK_MISALIGNED(diffquant_quantizer_code_bounds(quantizer, bad, &good_int), "smallest");
+        CHECK_MISALIGNED(diffquant_quantizer_code_bounds(quantizer, &good_int, bad), "largest");
+        CHECK_MISALIGNED(diffquant_quantizer_symmetric(quantizer, bad), "out");
         CHECK_MISALIGNED(diffquant_pi_scale_from_range(1.0f, 3, 4, bad), "out");
     }
     char text[1024];
@@ -57,11 +64,15 @@ TEST(outputs_of_a_single_number_refuse_a_misaligned_pointer) {
         CHECK_MISALIGNED(diffquant_config_parameter_count(config, 100, 10, bad), "out");
         CHECK_MISALIGNED(diffquant_config_to_json(config, text, sizeof text, bad), "len");
         CHECK_MISALIGNED(diffquant_quantizer_scale_count(quantizer, bad), "out");
+        CHECK_MISALIGNED(diffquant_quantizer_granularity(quantizer, &good_uint, bad), "block_size");
+        CHECK_MISALIGNED(diffquant_quantizer_group_of(quantizer, 0, 1, bad), "out");
+        CHECK_MISALIGNED(diffquant_quantizer_apply_scale_step(quantizer, &good_float, 1, 0.1f, 0.1f, bad), "projected");
     }
     CHECK_UNTOUCHED(&out);
     CHECK(still_untouched(text, sizeof text));
     CHECK_INT(good_int, 99);
     CHECK_UINT(good_uint, 99);
+    CHECK_STATE(quantizer, &before);
     guarded_free(&out);
     diffquant_quantizer_free(quantizer);
     diffquant_config_free(config);
@@ -124,9 +135,11 @@ TEST(tensor_functions_refuse_misaligned_floats) {
     fill_weights(w, N, 1, false);
     fill_weights(g, N, 2, false);
     fill_weights(in.data, N + 1, 3, false);
+    float scale = 99.0f;
     diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_LSQ, 0.0f));
     const struct quantizer_state before = state_of(quantizer);
-    void *bad_in, *bad_out;
+    void *bad_in, *bad_out, *const good = out.data;
     FOR_EACH_MISALIGNED(bad_in, in.data, sizeof(float)) {
         bad_out = at_offset(out.data, misaligned_by);
         check_context("off by %zu", misaligned_by);
@@ -143,7 +156,51 @@ TEST(tensor_functions_refuse_misaligned_floats) {
         CHECK_MISALIGNED(diffquant_quantizer_backward_scale(quantizer, w, bad_in, N, NULL, out.data), "grad_out");
         CHECK_MISALIGNED(diffquant_quantizer_backward_scale(quantizer, w, g, N, bad_out, out.data), "grad_w");
         CHECK_MISALIGNED(diffquant_quantizer_backward_scale(quantizer, w, g, N, NULL, bad_out), "grad_scale");
+        CHECK_MISALIGNED(diffquant_quantizer_backward_scale_offset(quantizer, bad_in, g, N, NULL, &scale, good), "w");
+        CHECK_MISALIGNED(diffquant_quantizer_backward_scale_offset(quantizer, w, bad_in, N, NULL, &scale, good),
+                         "grad_out");
+        CHECK_MISALIGNED(diffquant_quantizer_backward_scale_offset(quantizer, w, g, N, bad_out, &scale, good),
+                         "grad_w");
+        CHECK_MISALIGNED(diffquant_quantizer_backward_scale_offset(quantizer, w, g, N, NULL, bad_out, &scale),
+                         "grad_scale");
+        CHECK_MISALIGNED(diffquant_quantizer_backward_scale_offset(quantizer, w, g, N, NULL, &scale, bad_out),
+                         "grad_offset");
+        CHECK_MISALIGNED(diffquant_quantizer_forward_dynamic(quantizer, bad_in, N, NULL, good, &scale, 1), "w");
+        CHECK_MISALIGNED(diffquant_quantizer_forward_dynamic(quantizer, w, N, NULL, bad_out, &scale, 1), "values");
+        CHECK_MISALIGNED(diffquant_quantizer_forward_dynamic(quantizer, w, N, NULL, good, bad_out, 1), "scales");
         CHECK_MISALIGNED(diffquant_quantizer_dequantize(quantizer, codes, N, bad_out), "values");
+    }
+    CHECK_UNTOUCHED(&out);
+    CHECK_FLOAT(scale, 99.0f);
+    CHECK_STATE(quantizer, &before);
+    guarded_free(&in);
+    guarded_free(&out);
+    diffquant_quantizer_free(quantizer);
+}
+
+TEST(functions_on_one_number_per_scale_refuse_misaligned_arrays) {
+    static const size_t shape[] = {2, 2};
+    struct guarded in = guarded_new(64), out = guarded_new(64);
+    diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    REQUIRE_OK(diffquant_quantizer_set_symmetric(quantizer, 0));
+    const struct quantizer_state before = state_of(quantizer);
+    void *bad_in;
+    memset(in.data, 0, 64);
+    FOR_EACH_MISALIGNED(bad_in, in.data, sizeof(float)) {
+        void *const bad_out = at_offset(out.data, misaligned_by);
+        check_context("off by %zu", misaligned_by);
+        CHECK_MISALIGNED(diffquant_quantizer_zero_points(quantizer, bad_out, 1), "out");
+        CHECK_MISALIGNED(diffquant_quantizer_set_zero_points(quantizer, bad_in, 1), "zero_points");
+        CHECK_MISALIGNED(diffquant_quantizer_offsets(quantizer, bad_out, 1), "out");
+        CHECK_MISALIGNED(diffquant_quantizer_set_offsets(quantizer, bad_in, 1), "offsets");
+        CHECK_MISALIGNED(diffquant_quantizer_apply_scale_step(quantizer, bad_in, 1, 0.1f, 0.1f, NULL), "grad_scale");
+        for (diffquant_scale_init method = 0; method <= DIFFQUANT_SCALE_INIT_MSE; method++) {
+            CHECK_MISALIGNED(diffquant_quantizer_init_scale_with(quantizer, method, 50.0f, bad_in, 4), "w");
+        }
+    }
+    memcpy(in.data, shape, sizeof shape);
+    FOR_EACH_MISALIGNED(bad_in, in.data, sizeof(size_t)) {
+        CHECK_MISALIGNED(diffquant_quantizer_set_shape(quantizer, bad_in, 2, 0), "shape");
     }
     CHECK_UNTOUCHED(&out);
     CHECK_STATE(quantizer, &before);

@@ -158,6 +158,56 @@ TEST(setters_and_getters_of_a_quantizer_refuse_null) {
     diffquant_quantizer_free(quantizer);
 }
 
+TEST(shapes_ranges_and_calibration_refuse_null) {
+    diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    REQUIRE_OK(diffquant_quantizer_set_symmetric(quantizer, 0));
+    const struct quantizer_state before = state_of(quantizer);
+    static const float numbers[] = {1.0f, 2.0f};
+    static const size_t shape[] = {2, 3};
+    static const int32_t zero_point = 1;
+    uint32_t uint32_value = 99;
+    int32_t int_value = 99, other_int_value = 99;
+    float float_value = 99.0f;
+    size_t size_value = 99;
+
+    CHECK_NULL(diffquant_quantizer_set_granularity(NULL, DIFFQUANT_GRANULARITY_PER_BLOCK, 32), "quantizer");
+    CHECK_NULL(diffquant_quantizer_granularity(NULL, &uint32_value, &size_value), "quantizer");
+    CHECK_NULL(diffquant_quantizer_granularity(quantizer, NULL, &size_value), "granularity");
+    CHECK_NULL(diffquant_quantizer_granularity(quantizer, NULL, NULL), "granularity");
+    CHECK_NULL(diffquant_quantizer_set_shape(NULL, shape, 2, 0), "quantizer");
+    CHECK_NULL(diffquant_quantizer_set_shape(quantizer, NULL, 2, 0), "shape");
+    CHECK_NULL(diffquant_quantizer_group_of(NULL, 0, 1, &size_value), "quantizer");
+    CHECK_NULL(diffquant_quantizer_group_of(quantizer, 0, 1, NULL), "out");
+    CHECK_NULL(diffquant_quantizer_set_code_range(NULL, DIFFQUANT_CODE_RANGE_NARROW), "quantizer");
+    CHECK_NULL(diffquant_quantizer_code_range(NULL, &uint32_value), "quantizer");
+    CHECK_NULL(diffquant_quantizer_code_range(quantizer, NULL), "out");
+    CHECK_NULL(diffquant_quantizer_code_bounds(NULL, &int_value, &other_int_value), "quantizer");
+    CHECK_NULL(diffquant_quantizer_code_bounds(quantizer, NULL, &int_value), "smallest");
+    CHECK_NULL(diffquant_quantizer_code_bounds(quantizer, &int_value, NULL), "largest");
+    CHECK_NULL(diffquant_quantizer_set_symmetric(NULL, 1), "quantizer");
+    CHECK_NULL(diffquant_quantizer_symmetric(NULL, &uint32_value), "quantizer");
+    CHECK_NULL(diffquant_quantizer_symmetric(quantizer, NULL), "out");
+    CHECK_NULL(diffquant_quantizer_zero_points(NULL, &int_value, 1), "quantizer");
+    CHECK_NULL(diffquant_quantizer_zero_points(quantizer, NULL, 1), "out");
+    CHECK_NULL(diffquant_quantizer_set_zero_points(NULL, &zero_point, 1), "quantizer");
+    CHECK_NULL(diffquant_quantizer_set_zero_points(quantizer, NULL, 1), "zero_points");
+    CHECK_NULL(diffquant_quantizer_offsets(NULL, &float_value, 1), "quantizer");
+    CHECK_NULL(diffquant_quantizer_offsets(quantizer, NULL, 1), "out");
+    CHECK_NULL(diffquant_quantizer_set_offsets(NULL, numbers, 1), "quantizer");
+    CHECK_NULL(diffquant_quantizer_set_offsets(quantizer, NULL, 1), "offsets");
+    CHECK_NULL(diffquant_quantizer_init_scale_with(NULL, DIFFQUANT_SCALE_INIT_MSE, 0.0f, numbers, 2), "quantizer");
+    CHECK_NULL(diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, NULL, 2), "w");
+    CHECK_NULL(diffquant_quantizer_apply_scale_step(NULL, numbers, 1, 0.1f, 0.1f, &size_value), "quantizer");
+    CHECK_NULL(diffquant_quantizer_apply_scale_step(quantizer, NULL, 1, 0.1f, 0.1f, &size_value), "grad_scale");
+    CHECK_UINT(uint32_value, 99);
+    CHECK_INT(int_value, 99);
+    CHECK_INT(other_int_value, 99);
+    CHECK_FLOAT(float_value, 99.0f);
+    CHECK_UINT(size_value, 99);
+    CHECK_STATE(quantizer, &before);
+    diffquant_quantizer_free(quantizer);
+}
+
 /* ---- Tensors ----------------------------------------------------------------------------------------------------- */
 
 TEST(tensor_functions_refuse_null_and_write_no_output) {
@@ -166,7 +216,9 @@ TEST(tensor_functions_refuse_null_and_write_no_output) {
     static const int8_t codes[N] = {1, 2, 3, 4};
     diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
     struct guarded out_codes = guarded_new(N), out = guarded_new(N * sizeof(float)),
-                   grad_scale = guarded_new(sizeof(float));
+                   grad_scale = guarded_new(sizeof(float)), grad_offset = guarded_new(sizeof(float));
+    void *const grads = grad_scale.data, *const offsets = grad_offset.data;
+    REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_LSQ, 0.0f));
 
     CHECK_NULL(diffquant_quantizer_forward(NULL, w, N, out_codes.data, out.data), "quantizer");
     CHECK_NULL(diffquant_quantizer_forward(quantizer, NULL, N, out_codes.data, out.data), "w");
@@ -179,16 +231,27 @@ TEST(tensor_functions_refuse_null_and_write_no_output) {
     CHECK_NULL(diffquant_quantizer_backward_scale(quantizer, w, NULL, N, out.data, grad_scale.data), "grad_out");
     CHECK_NULL(diffquant_quantizer_backward_scale(quantizer, w, g, N, out.data, NULL), "grad_scale");
     CHECK_NULL(diffquant_quantizer_backward_scale(quantizer, w, g, N, NULL, NULL), "grad_scale");
+    CHECK_NULL(diffquant_quantizer_backward_scale_offset(NULL, w, g, N, out.data, grads, offsets), "quantizer");
+    CHECK_NULL(diffquant_quantizer_backward_scale_offset(quantizer, NULL, g, N, out.data, grads, offsets), "w");
+    CHECK_NULL(diffquant_quantizer_backward_scale_offset(quantizer, w, NULL, N, out.data, grads, offsets), "grad_out");
+    CHECK_NULL(diffquant_quantizer_backward_scale_offset(quantizer, w, g, N, out.data, NULL, offsets), "grad_scale");
+    CHECK_NULL(diffquant_quantizer_backward_scale_offset(quantizer, w, g, N, out.data, grads, NULL), "grad_offset");
+    CHECK_NULL(diffquant_quantizer_backward_scale_offset(quantizer, w, g, N, NULL, grads, NULL), "grad_offset");
+    CHECK_NULL(diffquant_quantizer_forward_dynamic(NULL, w, N, out_codes.data, out.data, grads, 1), "quantizer");
+    CHECK_NULL(diffquant_quantizer_forward_dynamic(quantizer, NULL, N, out_codes.data, out.data, grads, 1), "w");
+    CHECK_NULL(diffquant_quantizer_forward_dynamic(quantizer, w, N, out_codes.data, out.data, NULL, 1), "scales");
     CHECK_NULL(diffquant_quantizer_dequantize(NULL, codes, N, out.data), "quantizer");
     CHECK_NULL(diffquant_quantizer_dequantize(quantizer, NULL, N, out.data), "codes");
     CHECK_NULL(diffquant_quantizer_dequantize(quantizer, codes, N, NULL), "values");
     CHECK_UNTOUCHED(&out_codes);
     CHECK_UNTOUCHED(&out);
     CHECK_UNTOUCHED(&grad_scale);
+    CHECK_UNTOUCHED(&grad_offset);
 
     guarded_free(&out_codes);
     guarded_free(&out);
     guarded_free(&grad_scale);
+    guarded_free(&grad_offset);
     diffquant_quantizer_free(quantizer);
 }
 
@@ -197,6 +260,10 @@ TEST(a_null_handle_is_refused_even_where_there_is_nothing_to_do) {
     CHECK_NULL(diffquant_quantizer_forward(NULL, NULL, 0, NULL, NULL), "quantizer");
     CHECK_NULL(diffquant_quantizer_backward(NULL, NULL, NULL, NULL, 0, NULL), "quantizer");
     CHECK_NULL(diffquant_quantizer_backward_scale(NULL, NULL, NULL, 0, NULL, &grad_scale), "quantizer");
+    CHECK_NULL(diffquant_quantizer_backward_scale_offset(NULL, NULL, NULL, 0, NULL, &grad_scale, &grad_scale),
+               "quantizer");
+    CHECK_NULL(diffquant_quantizer_forward_dynamic(NULL, NULL, 0, NULL, NULL, &grad_scale, 1), "quantizer");
+    CHECK_NULL(diffquant_quantizer_init_scale_with(NULL, DIFFQUANT_SCALE_INIT_LSQ, 0.0f, NULL, 0), "quantizer");
     CHECK_NULL(diffquant_quantizer_dequantize(NULL, NULL, 0, NULL), "quantizer");
     CHECK_NULL(diffquant_quantizer_init_scale(NULL, NULL, 0), "quantizer");
     CHECK_FLOAT(grad_scale, 99.0f);

@@ -30,7 +30,7 @@ static void *moved(ptrdiff_t bytes) {
 static diffquant_quantizer *make_quantizer(void) {
     static const float scales[CHANNELS] = {0.5f, 0.25f, 1.0f, 0.7f};
     diffquant_quantizer *quantizer = channel_quantizer(4, scales, CHANNELS);
-    REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_EWGS, 0.5f));
+    REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_EWGS_SIGNED, 0.5f));
     prepare_arena();
     return quantizer;
 }
@@ -46,7 +46,7 @@ struct pair {
 static const float apart_in[N] = {1.0f};
 static float apart_out[N];
 static int8_t apart_codes[N];
-static float apart_scale[CHANNELS];
+static float apart_scale[CHANNELS], apart_offset[CHANNELS];
 
 static diffquant_status forward_codes_w(const diffquant_quantizer *q, void *codes, void *w) {
     return diffquant_quantizer_forward(q, w, N, codes, NULL);
@@ -84,6 +84,52 @@ static diffquant_status scale_grad_scale_grad_out(const diffquant_quantizer *q, 
 static diffquant_status scale_grad_scale_grad_w(const diffquant_quantizer *q, void *grad_scale, void *grad_w) {
     return diffquant_quantizer_backward_scale(q, apart_in, apart_in, N, grad_w, grad_scale);
 }
+static diffquant_status offset_grad_w_w(const diffquant_quantizer *q, void *grad_w, void *w) {
+    return diffquant_quantizer_backward_scale_offset(q, w, apart_in, N, grad_w, apart_scale, apart_offset);
+}
+static diffquant_status offset_grad_w_grad_out(const diffquant_quantizer *q, void *grad_w, void *grad_out) {
+    return diffquant_quantizer_backward_scale_offset(q, apart_in, grad_out, N, grad_w, apart_scale, apart_offset);
+}
+static diffquant_status offset_grad_scale_w(const diffquant_quantizer *q, void *grad_scale, void *w) {
+    return diffquant_quantizer_backward_scale_offset(q, w, apart_in, N, apart_out, grad_scale, apart_offset);
+}
+static diffquant_status offset_grad_scale_grad_out(const diffquant_quantizer *q, void *grad_scale, void *grad_out) {
+    return diffquant_quantizer_backward_scale_offset(q, apart_in, grad_out, N, apart_out, grad_scale, apart_offset);
+}
+static diffquant_status offset_grad_scale_grad_w(const diffquant_quantizer *q, void *grad_scale, void *grad_w) {
+    return diffquant_quantizer_backward_scale_offset(q, apart_in, apart_in, N, grad_w, grad_scale, apart_offset);
+}
+static diffquant_status offset_grad_offset_w(const diffquant_quantizer *q, void *grad_offset, void *w) {
+    return diffquant_quantizer_backward_scale_offset(q, w, apart_in, N, apart_out, apart_scale, grad_offset);
+}
+static diffquant_status offset_grad_offset_grad_out(const diffquant_quantizer *q, void *grad_offset, void *grad_out) {
+    return diffquant_quantizer_backward_scale_offset(q, apart_in, grad_out, N, apart_out, apart_scale, grad_offset);
+}
+static diffquant_status offset_grad_offset_grad_w(const diffquant_quantizer *q, void *grad_offset, void *grad_w) {
+    return diffquant_quantizer_backward_scale_offset(q, apart_in, apart_in, N, grad_w, apart_scale, grad_offset);
+}
+static diffquant_status offset_grad_offset_grad_scale(const diffquant_quantizer *q, void *grad_offset,
+                                                      void *grad_scale) {
+    return diffquant_quantizer_backward_scale_offset(q, apart_in, apart_in, N, apart_out, grad_scale, grad_offset);
+}
+static diffquant_status dynamic_codes_w(const diffquant_quantizer *q, void *codes, void *w) {
+    return diffquant_quantizer_forward_dynamic(q, w, N, codes, NULL, apart_scale, CHANNELS);
+}
+static diffquant_status dynamic_codes_values(const diffquant_quantizer *q, void *codes, void *values) {
+    return diffquant_quantizer_forward_dynamic(q, apart_in, N, codes, values, apart_scale, CHANNELS);
+}
+static diffquant_status dynamic_values_w(const diffquant_quantizer *q, void *values, void *w) {
+    return diffquant_quantizer_forward_dynamic(q, w, N, apart_codes, values, apart_scale, CHANNELS);
+}
+static diffquant_status dynamic_scales_w(const diffquant_quantizer *q, void *scales, void *w) {
+    return diffquant_quantizer_forward_dynamic(q, w, N, apart_codes, apart_out, scales, CHANNELS);
+}
+static diffquant_status dynamic_scales_codes(const diffquant_quantizer *q, void *scales, void *codes) {
+    return diffquant_quantizer_forward_dynamic(q, apart_in, N, codes, apart_out, scales, CHANNELS);
+}
+static diffquant_status dynamic_scales_values(const diffquant_quantizer *q, void *scales, void *values) {
+    return diffquant_quantizer_forward_dynamic(q, apart_in, N, apart_codes, values, scales, CHANNELS);
+}
 static diffquant_status dequantize_values_codes(const diffquant_quantizer *q, void *values, void *codes) {
     return diffquant_quantizer_dequantize(q, codes, N, values);
 }
@@ -104,6 +150,21 @@ static const struct pair pairs[] = {
     {"grad_scale", "w", SCALES, FLOATS, 4, false, scale_grad_scale_w},
     {"grad_scale", "grad_out", SCALES, FLOATS, 4, false, scale_grad_scale_grad_out},
     {"grad_scale", "grad_w", SCALES, FLOATS, 4, false, scale_grad_scale_grad_w},
+    {"grad_w", "w", FLOATS, FLOATS, 4, false, offset_grad_w_w},
+    {"grad_w", "grad_out", FLOATS, FLOATS, 4, true, offset_grad_w_grad_out},
+    {"grad_scale", "w", SCALES, FLOATS, 4, false, offset_grad_scale_w},
+    {"grad_scale", "grad_out", SCALES, FLOATS, 4, false, offset_grad_scale_grad_out},
+    {"grad_scale", "grad_w", SCALES, FLOATS, 4, false, offset_grad_scale_grad_w},
+    {"grad_offset", "w", SCALES, FLOATS, 4, false, offset_grad_offset_w},
+    {"grad_offset", "grad_out", SCALES, FLOATS, 4, false, offset_grad_offset_grad_out},
+    {"grad_offset", "grad_w", SCALES, FLOATS, 4, false, offset_grad_offset_grad_w},
+    {"grad_offset", "grad_scale", SCALES, SCALES, 4, false, offset_grad_offset_grad_scale},
+    {"codes", "w", N, FLOATS, 1, false, dynamic_codes_w},
+    {"codes", "values", N, FLOATS, 1, false, dynamic_codes_values},
+    {"values", "w", FLOATS, FLOATS, 4, true, dynamic_values_w},
+    {"scales", "w", SCALES, FLOATS, 4, false, dynamic_scales_w},
+    {"scales", "codes", SCALES, N, 4, false, dynamic_scales_codes},
+    {"scales", "values", SCALES, FLOATS, 4, false, dynamic_scales_values},
     {"values", "codes", FLOATS, N, 4, false, dequantize_values_codes},
 };
 
@@ -114,6 +175,7 @@ TEST(two_buffers_that_share_a_byte_are_refused_and_touch_nothing) {
     touch_not(apart_out, sizeof apart_out);
     touch_not(apart_codes, sizeof apart_codes);
     touch_not(apart_scale, sizeof apart_scale);
+    touch_not(apart_offset, sizeof apart_offset);
     for (size_t i = 0; i < COUNT(pairs); i++) {
         const struct pair *pair = &pairs[i];
         const ptrdiff_t step = (ptrdiff_t)pair->alignment;
@@ -132,6 +194,7 @@ TEST(two_buffers_that_share_a_byte_are_refused_and_touch_nothing) {
         CHECK(still_untouched(apart_out, sizeof apart_out));
         CHECK(still_untouched(apart_codes, sizeof apart_codes));
         CHECK(still_untouched(apart_scale, sizeof apart_scale));
+        CHECK(still_untouched(apart_offset, sizeof apart_offset));
     }
     diffquant_quantizer_free(quantizer);
 }
@@ -141,7 +204,9 @@ TEST(two_buffers_that_touch_without_sharing_a_byte_are_accepted) {
     for (size_t i = 0; i < COUNT(pairs); i++) {
         const struct pair *pair = &pairs[i];
         check_context("pair %zu, %s and %s", i, pair->first, pair->second);
+        prepare_arena(); /* codes may have left a NaN */
         CHECK_OK(pair->call(quantizer, moved(-(ptrdiff_t)pair->first_bytes), moved(0)));
+        prepare_arena();
         CHECK_OK(pair->call(quantizer, moved((ptrdiff_t)pair->second_bytes), moved(0)));
     }
     diffquant_quantizer_free(quantizer);
@@ -171,10 +236,10 @@ TEST(in_place_gives_the_same_bits_as_out_of_place) {
     static const struct {
         diffquant_ste ste;
         float parameter;
-    } estimators[] = {{DIFFQUANT_STE_STANDARD, 0.0f},
-                      {DIFFQUANT_STE_CLIPPED, 1.5f},
-                      {DIFFQUANT_STE_LEARNED_STEP_SIZE, 0.0f},
-                      {DIFFQUANT_STE_EWGS, 0.5f}};
+    } estimators[] = {{DIFFQUANT_STE_STANDARD, 0.0f},          {DIFFQUANT_STE_CLIPPED, 1.5f},
+                      {DIFFQUANT_STE_LEARNED_STEP_SIZE, 0.0f}, {DIFFQUANT_STE_EWGS, 0.5f},
+                      {DIFFQUANT_STE_RANGE_CLIPPED, 0.0f},     {DIFFQUANT_STE_LSQ, 0.0f},
+                      {DIFFQUANT_STE_LSQ_PLUS, 0.0f},          {DIFFQUANT_STE_EWGS_SIGNED, 0.5f}};
     float w[LONGEST], g[LONGEST], values[LONGEST], grad_w[LONGEST], in_place[LONGEST], grad_scale, in_place_scale;
     int8_t codes[LONGEST], in_place_codes[LONGEST];
     fill_weights(w, LONGEST, 31, true);
@@ -224,7 +289,13 @@ TEST(two_single_outputs_that_share_a_byte_are_refused_and_touch_nothing) {
     CHECK_REFUSED(diffquant_quantizer_ste(quantizer, first, first), DIFFQUANT_STATUS_OVERLAP, "ste", "ste_param");
     CHECK_REFUSED(diffquant_config_granularity(config, first, first), DIFFQUANT_STATUS_OVERLAP, "granularity",
                   "block_size");
+    CHECK_REFUSED(diffquant_quantizer_granularity(quantizer, first, first), DIFFQUANT_STATUS_OVERLAP, "granularity",
+                  "block_size");
+    CHECK_REFUSED(diffquant_quantizer_code_bounds(quantizer, first, first), DIFFQUANT_STATUS_OVERLAP, "smallest",
+                  "largest");
     if (sizeof(size_t) > sizeof(uint32_t)) {
+        CHECK_REFUSED(diffquant_quantizer_granularity(quantizer, half_on, first), DIFFQUANT_STATUS_OVERLAP,
+                      "granularity", "block_size");
         CHECK_REFUSED(diffquant_config_granularity(config, half_on, first), DIFFQUANT_STATUS_OVERLAP, "granularity",
                       "block_size");
     }

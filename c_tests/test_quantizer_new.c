@@ -51,10 +51,6 @@ TEST(a_uniform_quantizer_is_refused_other_widths_and_estimators) {
         {4, 8, 0.0f, DIFFQUANT_STATUS_UNKNOWN_CONSTANT, {"ste", "8"}},
         {4, 256, 0.0f, DIFFQUANT_STATUS_UNKNOWN_CONSTANT, {"ste", "256"}},
         {4, UINT32_MAX, 0.0f, DIFFQUANT_STATUS_UNKNOWN_CONSTANT, {"ste", "4294967295"}},
-        {4, DIFFQUANT_STE_RANGE_CLIPPED, 0.0f, DIFFQUANT_STATUS_UNSUPPORTED, {"ste", "RANGE_CLIPPED"}},
-        {4, DIFFQUANT_STE_LSQ, 0.0f, DIFFQUANT_STATUS_UNSUPPORTED, {"ste", "LSQ"}},
-        {4, DIFFQUANT_STE_LSQ_PLUS, 0.0f, DIFFQUANT_STATUS_UNSUPPORTED, {"ste", "LSQ_PLUS"}},
-        {4, DIFFQUANT_STE_EWGS_SIGNED, 0.0f, DIFFQUANT_STATUS_UNSUPPORTED, {"ste", "EWGS_SIGNED"}},
         {4, DIFFQUANT_STE_CLIPPED, 0.0f, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"clip_val", "0"}},
         {4, DIFFQUANT_STE_CLIPPED, -2.0f, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"clip_val", "-2"}},
         {4, DIFFQUANT_STE_CLIPPED, NAN, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"clip_val", "NaN"}},
@@ -62,6 +58,8 @@ TEST(a_uniform_quantizer_is_refused_other_widths_and_estimators) {
         {4, DIFFQUANT_STE_EWGS, -0.25f, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"lambda", "-0.25"}},
         {4, DIFFQUANT_STE_EWGS, NAN, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"lambda", "NaN"}},
         {4, DIFFQUANT_STE_EWGS, INFINITY, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"lambda", "inf"}},
+        {4, DIFFQUANT_STE_EWGS_SIGNED, -0.25f, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"delta", "-0.25"}},
+        {4, DIFFQUANT_STE_EWGS_SIGNED, NAN, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"delta", "NaN"}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         diffquant_quantizer *quantizer = no_quantizer();
@@ -177,35 +175,54 @@ TEST(a_quantizer_outlives_the_configuration_that_it_was_made_from) {
     diffquant_quantizer_free(quantizer);
 }
 
-TEST(what_this_version_does_not_carry_out_is_refused_when_a_quantizer_is_made) {
+TEST(a_configuration_of_any_granularity_and_symmetry_makes_a_quantizer) {
     static const struct {
-        uint32_t granularity, symmetric;
-        diffquant_status status;
-        const char *word;
+        uint32_t granularity;
+        size_t block_size, scales; /* before a shape is known */
     } cases[] = {
-        {DIFFQUANT_GRANULARITY_PER_TENSOR, 1, DIFFQUANT_STATUS_OK, NULL},
-        {DIFFQUANT_GRANULARITY_PER_CHANNEL, 1, DIFFQUANT_STATUS_OK, NULL},
-        {DIFFQUANT_GRANULARITY_PER_TOKEN, 1, DIFFQUANT_STATUS_UNSUPPORTED, "granularity"},
-        {DIFFQUANT_GRANULARITY_PER_BLOCK, 1, DIFFQUANT_STATUS_UNSUPPORTED, "granularity"},
-        {DIFFQUANT_GRANULARITY_PER_TENSOR, 0, DIFFQUANT_STATUS_UNSUPPORTED, "symmetric"},
-        {DIFFQUANT_GRANULARITY_PER_CHANNEL, 0, DIFFQUANT_STATUS_UNSUPPORTED, "symmetric"},
+        {DIFFQUANT_GRANULARITY_PER_TENSOR, 0, 1},
+        {DIFFQUANT_GRANULARITY_PER_CHANNEL, 0, 1},
+        {DIFFQUANT_GRANULARITY_PER_TOKEN, 0, 0},
+        {DIFFQUANT_GRANULARITY_PER_BLOCK, 32, 0},
     };
     for (uint32_t pi_k = 0; pi_k <= 4; pi_k += 4) {
         diffquant_config *config = default_config();
         REQUIRE_OK(diffquant_config_set_pi_k(config, pi_k));
-        for (size_t i = 0; i < COUNT(cases); i++) {
-            diffquant_quantizer *quantizer = no_quantizer();
-            check_context("case %zu, pi_k %u", i, pi_k);
-            REQUIRE_OK(diffquant_config_set_granularity(config, cases[i].granularity, 32));
-            REQUIRE_OK(diffquant_config_set_symmetric(config, cases[i].symmetric));
-            if (cases[i].status == DIFFQUANT_STATUS_OK) {
-                CHECK_OK(diffquant_quantizer_new(config, &quantizer));
-                diffquant_quantizer_free(quantizer);
-            } else {
-                CHECK_REFUSED(diffquant_quantizer_new(config, &quantizer), cases[i].status, cases[i].word);
-                CHECK(quantizer == no_quantizer());
-            }
+        for (size_t i = 0; i < 2 * COUNT(cases); i++) {
+            const uint32_t symmetric = i / COUNT(cases) == 0, granularity = cases[i % COUNT(cases)].granularity;
+            diffquant_quantizer *quantizer = NULL;
+            check_context("granularity %u, symmetric %u, pi_k %u", granularity, symmetric, pi_k);
+            REQUIRE_OK(diffquant_config_set_granularity(config, granularity, 32));
+            REQUIRE_OK(diffquant_config_set_symmetric(config, symmetric));
+            CHECK_OK(diffquant_quantizer_new(config, &quantizer));
+            const struct quantizer_state state = state_of(quantizer);
+            CHECK_UINT(state.granularity, granularity);
+            CHECK_UINT(state.block_size, cases[i % COUNT(cases)].block_size);
+            CHECK_UINT(state.symmetric, symmetric);
+            CHECK_UINT(state.scale_count, cases[i % COUNT(cases)].scales);
+            CHECK_UINT(state.code_range, DIFFQUANT_CODE_RANGE_FULL);
+            diffquant_quantizer_free(quantizer);
         }
+        diffquant_config_free(config);
+    }
+}
+
+TEST(a_configuration_with_a_published_estimator_makes_a_quantizer_that_has_it) {
+    static const diffquant_ste estimators[] = {DIFFQUANT_STE_RANGE_CLIPPED, DIFFQUANT_STE_LSQ, DIFFQUANT_STE_LSQ_PLUS,
+                                               DIFFQUANT_STE_EWGS_SIGNED};
+    for (size_t i = 0; i < COUNT(estimators); i++) {
+        diffquant_config *config = default_config(), *copy = NULL;
+        diffquant_quantizer *quantizer = NULL;
+        check_context("ste %u", estimators[i]);
+        CHECK_OK(diffquant_config_set_ste(config, estimators[i], 0.125f));
+        const struct config_text text = text_of(config);
+        CHECK_OK(diffquant_config_from_json(text.text, strlen(text.text), &copy));
+        CHECK_OK(diffquant_quantizer_new(copy, &quantizer));
+        const struct quantizer_state state = state_of(quantizer);
+        CHECK_UINT(state.ste, estimators[i]);
+        CHECK_FLOAT(state.ste_param, estimators[i] == DIFFQUANT_STE_EWGS_SIGNED ? 0.125f : 0.0f);
+        diffquant_quantizer_free(quantizer);
+        diffquant_config_free(copy);
         diffquant_config_free(config);
     }
 }
@@ -214,7 +231,15 @@ TEST(what_this_version_does_not_carry_out_is_refused_when_a_quantizer_is_made) {
 
 /* Changes everything that can be changed. */
 static void change_everything(diffquant_quantizer *quantizer) {
-    REQUIRE_OK(diffquant_quantizer_init_per_channel(quantizer, 5));
+    static const size_t shape[] = {5, 3};
+    static const int32_t zero_points[] = {1, 0, -1, 2, 1};
+    static const float offsets[] = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f};
+    REQUIRE_OK(diffquant_quantizer_set_granularity(quantizer, DIFFQUANT_GRANULARITY_PER_TOKEN, 0));
+    REQUIRE_OK(diffquant_quantizer_set_shape(quantizer, shape, 2, 0));
+    REQUIRE_OK(diffquant_quantizer_set_code_range(quantizer, DIFFQUANT_CODE_RANGE_NARROW));
+    REQUIRE_OK(diffquant_quantizer_set_symmetric(quantizer, 0));
+    REQUIRE_OK(diffquant_quantizer_set_zero_points(quantizer, zero_points, 5));
+    REQUIRE_OK(diffquant_quantizer_set_offsets(quantizer, offsets, 5));
     REQUIRE_OK(diffquant_quantizer_set_scale(quantizer, 4, 9.0f));
     REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_EWGS, 9.0f));
     REQUIRE_OK(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_HALF_AWAY));
@@ -222,9 +247,14 @@ static void change_everything(diffquant_quantizer *quantizer) {
 
 TEST(a_clone_is_equal_and_shares_nothing_with_its_original) {
     static const float scales[] = {0.5f, 0.25f, 2.0f};
+    static const int32_t zero_points[] = {0, 1, 0};
+    static const float offsets[] = {0.0f, 0.0f, -0.5f};
     diffquant_quantizer *original = channel_quantizer(3, scales, 3);
     REQUIRE_OK(diffquant_quantizer_set_ste(original, DIFFQUANT_STE_CLIPPED, 1.5f));
     REQUIRE_OK(diffquant_quantizer_set_rounding(original, DIFFQUANT_ROUNDING_HALF_EVEN));
+    REQUIRE_OK(diffquant_quantizer_set_symmetric(original, 0));
+    REQUIRE_OK(diffquant_quantizer_set_zero_points(original, zero_points, 3));
+    REQUIRE_OK(diffquant_quantizer_set_offsets(original, offsets, 3));
     const struct quantizer_state before = state_of(original);
 
     diffquant_quantizer *clone = NULL;
@@ -242,8 +272,9 @@ TEST(a_clone_is_equal_and_shares_nothing_with_its_original) {
     diffquant_quantizer_free(original);
     CHECK_STATE(clone, &before);
 
-    /* It works like the original, too: 1.25 / 0.5 = 2.5 to even, 1.25 / 0.25 = 5 and 1.25 / 2 = 0.625. */
-    static const float w[] = {1.25f, 1.25f, 1.25f}, expected[] = {1.0f, 0.75f, 2.0f};
+    /* It works like the original, too: 1.25 / 0.5 = 2.5 to even; 1.25 / 0.25 = 5, and a step from the zero point to the
+     * largest code is 2 at most; (1.25 + 0.5) / 2 = 0.875. */
+    static const float w[] = {1.25f, 1.25f, 1.25f}, expected[] = {1.0f, 0.5f, 1.5f};
     float values[3];
     CHECK_OK(diffquant_quantizer_forward(clone, w, 3, NULL, values));
     CHECK_FLOATS(values, expected, 3);

@@ -7,9 +7,12 @@ TEST(the_estimator_can_be_changed_and_asked) {
         diffquant_ste ste;
         float given, kept;
     } cases[] = {
-        {DIFFQUANT_STE_CLIPPED, 0.5f, 0.5f},     {DIFFQUANT_STE_EWGS, 0.0f, 0.0f},
-        {DIFFQUANT_STE_EWGS, 0.125f, 0.125f},    {DIFFQUANT_STE_LEARNED_STEP_SIZE, 3.0f, 0.0f},
-        {DIFFQUANT_STE_CLIPPED, 1e-30f, 1e-30f}, {DIFFQUANT_STE_STANDARD, NAN, 0.0f},
+        {DIFFQUANT_STE_CLIPPED, 0.5f, 0.5f},       {DIFFQUANT_STE_EWGS, 0.0f, 0.0f},
+        {DIFFQUANT_STE_EWGS, 0.125f, 0.125f},      {DIFFQUANT_STE_LEARNED_STEP_SIZE, 3.0f, 0.0f},
+        {DIFFQUANT_STE_CLIPPED, 1e-30f, 1e-30f},   {DIFFQUANT_STE_STANDARD, NAN, 0.0f},
+        {DIFFQUANT_STE_RANGE_CLIPPED, 3.0f, 0.0f}, {DIFFQUANT_STE_LSQ, -1.0f, 0.0f},
+        {DIFFQUANT_STE_LSQ_PLUS, NAN, 0.0f},       {DIFFQUANT_STE_EWGS_SIGNED, 0.25f, 0.25f},
+        {DIFFQUANT_STE_EWGS_SIGNED, 0.0f, 0.0f},
     };
     diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -37,10 +40,6 @@ TEST(an_estimator_that_is_refused_leaves_the_old_one) {
         {8, 1.0f, DIFFQUANT_STATUS_UNKNOWN_CONSTANT, {"ste", "8"}},
         {259, 1.0f, DIFFQUANT_STATUS_UNKNOWN_CONSTANT, {"ste", "259"}},
         {UINT32_MAX, 1.0f, DIFFQUANT_STATUS_UNKNOWN_CONSTANT, {"ste", "4294967295"}},
-        {DIFFQUANT_STE_RANGE_CLIPPED, 1.0f, DIFFQUANT_STATUS_UNSUPPORTED, {"ste", "RANGE_CLIPPED"}},
-        {DIFFQUANT_STE_LSQ, 1.0f, DIFFQUANT_STATUS_UNSUPPORTED, {"ste", "LSQ"}},
-        {DIFFQUANT_STE_LSQ_PLUS, 1.0f, DIFFQUANT_STATUS_UNSUPPORTED, {"ste", "LSQ_PLUS"}},
-        {DIFFQUANT_STE_EWGS_SIGNED, 1.0f, DIFFQUANT_STATUS_UNSUPPORTED, {"ste", "EWGS_SIGNED"}},
         {DIFFQUANT_STE_CLIPPED, 0.0f, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"clip_val", "0"}},
         {DIFFQUANT_STE_CLIPPED, -0.5f, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"clip_val", "-0.5"}},
         {DIFFQUANT_STE_CLIPPED, NAN, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"clip_val", "NaN"}},
@@ -48,6 +47,9 @@ TEST(an_estimator_that_is_refused_leaves_the_old_one) {
         {DIFFQUANT_STE_EWGS, -1.0f, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"lambda", "-1"}},
         {DIFFQUANT_STE_EWGS, NAN, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"lambda", "NaN"}},
         {DIFFQUANT_STE_EWGS, INFINITY, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"lambda", "inf"}},
+        {DIFFQUANT_STE_EWGS_SIGNED, -1.0f, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"delta", "-1"}},
+        {DIFFQUANT_STE_EWGS_SIGNED, NAN, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"delta", "NaN"}},
+        {DIFFQUANT_STE_EWGS_SIGNED, INFINITY, DIFFQUANT_STATUS_INVALID_ARGUMENT, {"delta", "inf"}},
     };
     diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
     REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_EWGS, 0.75f));

@@ -38,10 +38,16 @@
  * - Threads. A call with a const handle may run at the same time as any other call with a const handle to the same object; a
  *   call with a non-const handle needs that object to itself. Different objects are independent. Nothing is locked.
  * - Constants. Arguments of type diffquant_ste and the like are plain 32-bit numbers; unknown ones are refused.
- * - Tensors are contiguous arrays of float. A quantizer has one scale (per tensor) or one for each of c channels, which are
- *   equal, contiguous slices: a weight matrix stored as [out][in] has its rows as channels.
- * - Arithmetic is IEEE binary32, in the order that the comments write, never fused; the bits of a result do not depend on
- *   the machine. The floating-point environment must be the default one (rounding to nearest).
+ * - Tensors are contiguous, row-major arrays of float. Weights share a scale, a zero point and an offset in groups: all of
+ *   them, a channel, a token or a block, see diffquant_granularity. Without a shape channels are equal, contiguous slices
+ *   of a tensor of any length: a weight matrix stored as [out][in] has its rows as channels. For channels along any other
+ *   axis, tokens and blocks, diffquant_quantizer_set_shape declares the shape, and n is then its product.
+ * - Codes are int8, of the bits and the range of the quantizer (diffquant_code_range). A code stands for
+ *   (code - zero_point) * step + offset, where the step is the scale, or for pi alpha * PI / k. Zero points are fixed until
+ *   diffquant_quantizer_set_symmetric frees them; offsets are 0 until they are set. Arrays of one number per group
+ *   (scales, zero points, offsets, their gradients) are in the order of diffquant_granularity.
+ * - Results have the bits of IEEE binary32 arithmetic in the order that the comments write, not fused except where one says
+ *   so; they do not depend on the machine. The floating-point environment must be the default one (rounding to nearest).
  */
 
 
@@ -92,6 +98,9 @@ typedef uint32_t diffquant_preset;
 /**
  * A straight-through estimator: how the gradient of a value becomes the gradient of the weight w behind it. g is the
  * gradient by the value; some estimators have one parameter, the ste_param of the functions that take one.
+ *
+ * In the formulas v = (w - offset) / step, r(v) is v rounded in the quantizer's mode, and Qn and Qp are the smallest and the
+ * largest code less the zero point. A NaN passes no range: its gradient is 0 under RANGE_CLIPPED and those that follow.
  */
 typedef uint32_t diffquant_ste;
 
@@ -111,7 +120,8 @@ typedef uint32_t diffquant_rounding;
 typedef uint32_t diffquant_code_range;
 
 /**
- * How scales are chosen from weights. levels are codes less the zero point; Qp is the largest of them.
+ * How scales are chosen from weights. Levels are codes less the zero point; Qp is the largest level. The zero point is free
+ * in a quantizer that is not symmetric.
  */
 typedef uint32_t diffquant_scale_init;
 
@@ -250,8 +260,8 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_STE_EWGS 3
 
 /**
- * g where the weight rounds to a code of the range, else 0. No parameter. (The fake quantization of PyTorch, TensorFlow and
- * ONNX.)
+ * g where Qn <= r(v) <= Qp, that is, where the weight rounds to a code of the range; else 0. No parameter. (The fake
+ * quantization of PyTorch, TensorFlow and ONNX.)
  */
 #define DIFFQUANT_STE_RANGE_CLIPPED 4
 
@@ -271,9 +281,6 @@ typedef uint32_t diffquant_isa;
  * g * (1 + delta * sign(g) * (v - r(v))) where Qn < v < Qp, else 0: element-wise gradient scaling as published. Parameter
  * delta: zero or more, finite, per step; the paper's, on values from 0 to 1, divided by the number of codes less one.
  * (Lee et al. 2021, arXiv 2104.00903)
- *
- * Here and below v = (w - offset) / step, r(v) is v rounded in the quantizer's mode, and Qn and Qp are the smallest and the
- * largest code less the zero point.
  */
 #define DIFFQUANT_STE_EWGS_SIGNED 7
 
@@ -354,8 +361,8 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_SCALE_INIT_MIN_MAX 1
 
 /**
- * step = 2 * mean|w| / sqrt(Qp). No parameter. A start for training with LSQ, not a scale to quantize with.
- * (Esser et al. 2020, arXiv 1902.08153, section 2.1)
+ * step = 2 * mean|w| / sqrt(Qp), zero points those of the range. No parameter. A start for training with LSQ, not a
+ * scale to quantize with. (Esser et al. 2020, arXiv 1902.08153, section 2.1)
  */
 #define DIFFQUANT_SCALE_INIT_LSQ 2
 
@@ -493,7 +500,8 @@ diffquant_status diffquant_config_to_json(const diffquant_config *config,
 
 /**
  * Says whether a configuration makes sense; if not, the message names the first field that does not, in this order:
- * bits, pi_k, learning_rate, epochs, clip_val or lambda, kd_temperature, loss_weights, block_size.
+ * bits, pi_k, learning_rate, epochs, the parameter of ste_variant (clip_val, lambda, delta), kd_temperature,
+ * loss_weights, block_size.
  *
  * @param config the configuration to judge
  * @return DIFFQUANT_STATUS_OK; INVALID_CONFIG; NULL_POINTER
@@ -586,11 +594,9 @@ diffquant_status diffquant_config_bits(const diffquant_config *config, uint32_t 
  * @param config the configuration to change
  * @param ste a DIFFQUANT_STE constant; STANDARD by default
  * @param ste_param the estimator's parameter; ignored by those without one
- * @return DIFFQUANT_STATUS_OK; NULL_POINTER; UNKNOWN_CONSTANT; INVALID_ARGUMENT; UNSUPPORTED for a reserved estimator
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; UNKNOWN_CONSTANT; INVALID_ARGUMENT
  */
-diffquant_status diffquant_config_set_ste(diffquant_config *config,
-                                          diffquant_ste ste,
-                                          float ste_param);
+diffquant_status diffquant_config_set_ste(diffquant_config *config, diffquant_ste ste, float ste_param);
 
 /**
  * Gets ste_variant: the straight-through estimator.
@@ -827,7 +833,7 @@ diffquant_status diffquant_config_use_incoherence(const diffquant_config *config
                                                   uint32_t *out);
 
 /**
- * Sets symmetric: whether the zero point is fixed at 0 (this version makes no quantizer otherwise).
+ * Sets symmetric: whether the zero points of a quantizer are fixed, see diffquant_quantizer_set_symmetric.
  *
  * @param config the configuration to change
  * @param symmetric 0 or 1; 1 by default
@@ -836,7 +842,7 @@ diffquant_status diffquant_config_use_incoherence(const diffquant_config *config
 diffquant_status diffquant_config_set_symmetric(diffquant_config *config, uint32_t symmetric);
 
 /**
- * Gets symmetric: whether the zero point is fixed at 0 (this version makes no quantizer otherwise).
+ * Gets symmetric: whether the zero points of a quantizer are fixed, see diffquant_quantizer_set_symmetric.
  *
  * @param config the configuration to read
  * @param out receives the field
@@ -1076,8 +1082,8 @@ diffquant_status diffquant_quantizer_num_levels(const diffquant_quantizer *quant
 diffquant_status diffquant_quantizer_k(const diffquant_quantizer *quantizer, uint32_t *out);
 
 /**
- * Changes which weights share a scale. The shape is forgotten; every scale is 1, every zero point and offset as in a new
- * quantizer.
+ * Changes which weights share a scale. The shape is forgotten; every scale becomes 1, every zero point that of the range
+ * (see diffquant_code_range), every offset 0.
  *
  * @param quantizer the quantizer to change
  * @param granularity a DIFFQUANT_GRANULARITY constant
@@ -1102,10 +1108,10 @@ diffquant_status diffquant_quantizer_granularity(const diffquant_quantizer *quan
 
 /**
  * Declares the shape of the tensors, and with it how many scales there are and where each belongs (diffquant_granularity
- * says where). From then on n must be the product of the shape.
+ * says where). From then on n must be the product of the shape, or 0.
  *
- * Every scale is 1 afterwards, every zero point and offset as in a new quantizer. PER_TOKEN and PER_BLOCK need a shape;
- * PER_CHANNEL takes one where channels are not contiguous slices.
+ * Every scale becomes 1, every zero point that of the range, every offset 0. PER_TOKEN and PER_BLOCK need a shape;
+ * PER_CHANNEL takes one where channels are not contiguous slices; PER_TENSOR may have one, to have n checked.
  *
  * @param quantizer the quantizer to change
  * @param shape ndim dimensions, each at least 1, the last one contiguous in memory
@@ -1126,7 +1132,7 @@ diffquant_status diffquant_quantizer_set_shape(diffquant_quantizer *quantizer,
  * @param element which, from 0
  * @param n elements of the tensor, as for diffquant_quantizer_forward
  * @param out receives the index of the scale
- * @return DIFFQUANT_STATUS_OK; INDEX_OUT_OF_RANGE; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER
+ * @return DIFFQUANT_STATUS_OK; INDEX_OUT_OF_RANGE unless element is below n; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER
  */
 diffquant_status diffquant_quantizer_group_of(const diffquant_quantizer *quantizer,
                                               size_t element,
@@ -1134,7 +1140,7 @@ diffquant_status diffquant_quantizer_group_of(const diffquant_quantizer *quantiz
                                               size_t *out);
 
 /**
- * Makes the quantizer per channel, every scale 1, every zero point and offset as in a new quantizer.
+ * Makes the quantizer per channel, without a shape: every scale 1, every zero point that of the range, every offset 0.
  *
  * Channels are equal, contiguous slices of a tensor of any length: channel c of n weights is w[c * n / channels] and the
  * n / channels - 1 weights after it, such as the rows of a matrix stored row by row. For channels along another axis see
@@ -1252,9 +1258,10 @@ diffquant_status diffquant_quantizer_set_offsets(diffquant_quantizer *quantizer,
 /**
  * Calibrates every scale from its group's weights, so that the largest magnitude lies half a step beyond the largest code.
  *
- * uniform: scale = max|w| / (Qp + 0.5), at least the smallest normal float; Qp = 2^(bits-1) - 1 unless the range is UNSIGNED.
+ * uniform: scale = max|w| / (Qp + 0.5), at least the smallest normal float.
  * pi: alpha = max|w| / (PI / k * (Qp + 0.5)), at least 1e-6.
- * A group of zeros gets scale 1. Zero points become the range's, offsets 0. With n = 0 nothing changes.
+ * Qp is 2^(bits-1) - 1, or 2^bits - 1 where the range is UNSIGNED. A group of zeros gets scale 1. Zero points become the
+ * range's, also where they are free; offsets become 0. With n = 0 nothing changes. Allocates.
  *
  * @param quantizer the quantizer to change
  * @param w n weights
@@ -1291,8 +1298,8 @@ diffquant_status diffquant_quantizer_init_scale_with(diffquant_quantizer *quanti
  * One step of gradient descent on every scale: scale - learning_rate * grad_scale, kept positive and finite.
  *
  * A scale that would fall below min_scale becomes min_scale; one that would leave the range of scales at the other end
- * stays what it is. Both count as projected: learned scales that collapse to zero or turn negative are the common way for
- * learned-step training to fail, and a count that keeps growing shows it.
+ * stays what it is, if that is not below min_scale. Both count as projected: learned scales that collapse to zero or
+ * turn negative are the common way for learned-step training to fail, and a count that keeps growing shows it.
  *
  * @param quantizer the quantizer to change
  * @param grad_scale count gradients of the loss by each scale, as diffquant_quantizer_backward_scale gives them
@@ -1356,8 +1363,8 @@ diffquant_status diffquant_quantizer_backward(const diffquant_quantizer *quantiz
  * magnitude of each group.
  *
  * For activations, whose range changes from call to call. The quantizer's own scales, zero points and offsets are neither used
- * nor changed. PER_TOKEN, the number of tokens may change too: n is any multiple of the last dimension, and there is a
- * scale for each token. Allocates.
+ * nor changed: zero points are the range's, also where they are free, and offsets 0. PER_TOKEN, the number of tokens may
+ * change too: n is any multiple of the last dimension, and there is a scale for each token. Allocates.
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights
@@ -1389,7 +1396,8 @@ diffquant_status diffquant_quantizer_forward_dynamic(const diffquant_quantizer *
  *
  * Under RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED it is the published one (Esser et al. 2020, arXiv 1902.08153, eq. 3 and
  * section 2.2), sum(grad_out * slope) divided by sqrt(N * qmax), where slope is r(v) - v for a weight that passes its
- * gradient on, Qn for one below and Qp for one above (see diffquant_ste).
+ * gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste). r(v) - v is computed as
+ * (r(v) * step - (w - offset)) * (1 / step) with the difference rounded once, which is closer to the truth than v is.
  *
  * The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
  *
@@ -1412,9 +1420,10 @@ diffquant_status diffquant_quantizer_backward_scale(const diffquant_quantizer *q
 /**
  * As diffquant_quantizer_backward_scale, and the gradient of the loss by each offset.
  *
- * grad_offset[c] is the sum of grad_out over the weights of group c that do not pass their gradient on, without a normalizer
- * (Bhalgat et al. 2020, arXiv 2004.09576). The gradient by a zero point, taken as a real number, is grad_offset times minus
- * the step. For estimators that look at the range of codes: RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED.
+ * grad_offset[c] is the sum of grad_out over the weights of group c that do not pass their gradient on, without a
+ * normalizer (Bhalgat et al. 2020, arXiv 2004.09576), those of NaNs included. The gradient by a zero point, taken as a
+ * real number, is grad_offset times minus the step. For estimators that look at the range of codes: RANGE_CLIPPED, LSQ,
+ * LSQ_PLUS and EWGS_SIGNED.
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights, as given to forward
@@ -1435,7 +1444,8 @@ diffquant_status diffquant_quantizer_backward_scale_offset(const diffquant_quant
                                                            float *grad_offset);
 
 /**
- * Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are taken as they are.
+ * Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are
+ * taken as they are.
  *
  * Allocates nothing.
  *
@@ -1453,9 +1463,10 @@ diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quant
 /**
  * Lets large calls use several threads. Results are the same bits for any number.
  *
- * forward, backward, backward_scale and dequantize of 4 Mi elements or more are divided, into at most one part per 2 Mi
- * elements; below, making threads costs more than they save. The threads are made for the call and end with it, so unloading the library stays safe (it may stay
- * mapped until the threads that called it have ended); making them allocates. Where a thread cannot be had, the caller's does its part. This replaces a pool set before.
+ * Calls on 4 Mi elements or more are divided, into at most one part per 2 Mi elements; below, making threads costs more
+ * than they save. The threads are made for the call and end with it, so unloading the library stays safe (it may stay
+ * mapped until the threads that called it have ended); making them allocates. Where a thread cannot be had, the caller's
+ * does its part. This replaces a pool set before.
  *
  * @param quantizer the quantizer to change
  * @param threads how many, the caller's among them: 1, the default, for the caller's alone; 0 for as many as this process

@@ -64,6 +64,7 @@ enum class Status : diffquant_status {
     SizeOverflow = DIFFQUANT_STATUS_SIZE_OVERFLOW,          ///< #DIFFQUANT_STATUS_SIZE_OVERFLOW
     NotApplicable = DIFFQUANT_STATUS_NOT_APPLICABLE,        ///< #DIFFQUANT_STATUS_NOT_APPLICABLE
     InvalidConfig = DIFFQUANT_STATUS_INVALID_CONFIG,        ///< #DIFFQUANT_STATUS_INVALID_CONFIG
+    NoShape = DIFFQUANT_STATUS_NO_SHAPE,                    ///< #DIFFQUANT_STATUS_NO_SHAPE
     NonFinite = DIFFQUANT_STATUS_NON_FINITE,                ///< #DIFFQUANT_STATUS_NON_FINITE
     InvalidJson = DIFFQUANT_STATUS_INVALID_JSON,            ///< #DIFFQUANT_STATUS_INVALID_JSON
     InvalidUtf8 = DIFFQUANT_STATUS_INVALID_UTF8,            ///< #DIFFQUANT_STATUS_INVALID_UTF8
@@ -99,7 +100,7 @@ enum class Ste : diffquant_ste {
     EwgsSigned = DIFFQUANT_STE_EWGS_SIGNED,            ///< #DIFFQUANT_STE_EWGS_SIGNED
 };
 
-/// The parameter of an estimator that has none. Those that have one refuse it.
+/// The parameter of an estimator, or of a method of calibration, that has none. Those that have one refuse it.
 inline constexpr float no_ste_param = -1.0f;
 
 /// What happens to w / step halfway between two codes, the diffquant_rounding of C.
@@ -107,6 +108,22 @@ enum class Rounding : diffquant_rounding {
     HalfAway = DIFFQUANT_ROUNDING_HALF_AWAY,    ///< #DIFFQUANT_ROUNDING_HALF_AWAY
     HalfEven = DIFFQUANT_ROUNDING_HALF_EVEN,    ///< #DIFFQUANT_ROUNDING_HALF_EVEN
     Stochastic = DIFFQUANT_ROUNDING_STOCHASTIC, ///< #DIFFQUANT_ROUNDING_STOCHASTIC
+};
+
+/// Which codes are used, the diffquant_code_range of C. CodeBounds are their ends.
+enum class CodeRange : diffquant_code_range {
+    Full = DIFFQUANT_CODE_RANGE_FULL,         ///< #DIFFQUANT_CODE_RANGE_FULL
+    Narrow = DIFFQUANT_CODE_RANGE_NARROW,     ///< #DIFFQUANT_CODE_RANGE_NARROW
+    Unsigned = DIFFQUANT_CODE_RANGE_UNSIGNED, ///< #DIFFQUANT_CODE_RANGE_UNSIGNED
+};
+
+/// How scales are chosen from weights, the diffquant_scale_init of C.
+enum class ScaleInit : diffquant_scale_init {
+    MaxAbs = DIFFQUANT_SCALE_INIT_MAX_ABS,         ///< #DIFFQUANT_SCALE_INIT_MAX_ABS
+    MinMax = DIFFQUANT_SCALE_INIT_MIN_MAX,         ///< #DIFFQUANT_SCALE_INIT_MIN_MAX
+    Lsq = DIFFQUANT_SCALE_INIT_LSQ,                ///< #DIFFQUANT_SCALE_INIT_LSQ
+    Percentile = DIFFQUANT_SCALE_INIT_PERCENTILE,  ///< #DIFFQUANT_SCALE_INIT_PERCENTILE
+    Mse = DIFFQUANT_SCALE_INIT_MSE,                ///< #DIFFQUANT_SCALE_INIT_MSE
 };
 
 /// An instruction set, the diffquant_isa of C.
@@ -169,7 +186,7 @@ private:
 /// temporary container is fine: it lives until the call returns. A view kept in a variable must not outlive its
 /// container.
 ///
-/// @tparam T float or std::int8_t, const for an input
+/// @tparam T float, std::int8_t, std::int32_t or std::size_t; const for an input
 template <class T>
 class View {
     // A temporary is judged as if it were const, which a container passes on to its elements and a span does not.
@@ -324,8 +341,8 @@ private:
 
 // ---- Configurations -------------------------------------------------------------------------------------------------
 
-/// The codes that a configuration has.
-struct CodeRange {
+/// The smallest and the largest code of a configuration or a quantizer.
+struct CodeBounds {
     std::int32_t min; ///< the smallest code
     std::int32_t max; ///< the largest code
 };
@@ -389,10 +406,10 @@ public:
     [[nodiscard]] std::uint32_t num_levels() const { return get<std::uint32_t>(diffquant_config_num_levels); }
 
     /// @return the smallest and the largest code: diffquant_config_code_range()
-    [[nodiscard]] CodeRange code_range() const {
-        CodeRange range{};
-        call(diffquant_config_code_range, &range.min, &range.max);
-        return range;
+    [[nodiscard]] CodeBounds code_range() const {
+        CodeBounds bounds{};
+        call(diffquant_config_code_range, &bounds.min, &bounds.max);
+        return bounds;
     }
 
     /// The step that a pi configuration gives to an alpha: diffquant_config_pi_step().
@@ -564,12 +581,12 @@ public:
     /// @return whether weights are to be rotated before they are quantized: diffquant_config_use_incoherence()
     [[nodiscard]] bool use_incoherence() const { return get<std::uint32_t>(diffquant_config_use_incoherence) != 0; }
 
-    /// Sets whether the zero point is fixed at 0: diffquant_config_set_symmetric().
+    /// Sets whether the zero points of a quantizer are fixed: diffquant_config_set_symmetric().
     /// @param symmetric whether
     /// @return this configuration
     Config &set_symmetric(bool symmetric) { return set(diffquant_config_set_symmetric, flag(symmetric)); }
 
-    /// @return whether the zero point is fixed at 0: diffquant_config_symmetric()
+    /// @return whether the zero points of a quantizer are fixed: diffquant_config_symmetric()
     [[nodiscard]] bool symmetric() const { return get<std::uint32_t>(diffquant_config_symmetric) != 0; }
 
     /// Sets whether a teacher model is distilled: diffquant_config_set_use_distillation().
@@ -626,6 +643,20 @@ inline void set_isa(Isa isa) { detail::check(diffquant_set_isa(static_cast<diffq
     return detail::result<float>(diffquant_pi_scale_from_range, range, bits, k);
 }
 
+/// What Quantizer::forward_dynamic() gives when it allocates its results.
+struct DynamicallyQuantized {
+    std::vector<std::int8_t> codes; ///< a code for each weight
+    std::vector<float> values;      ///< the value that each code stands for
+    std::vector<float> scales;      ///< the scales of this call, for pi the alphas
+};
+
+/// What Quantizer::backward_scale_offset() gives when it allocates its results.
+struct OffsetGradients {
+    std::vector<float> grad_w;      ///< the gradient of the loss by each weight
+    std::vector<float> grad_scale;  ///< the gradient of the loss by each scale
+    std::vector<float> grad_offset; ///< the gradient of the loss by each offset
+};
+
 /// What Quantizer::forward() gives when it allocates its results.
 struct Quantized {
     std::vector<std::int8_t> codes; ///< a code for each weight
@@ -638,16 +669,18 @@ struct Gradients {
     std::vector<float> grad_scale; ///< the gradient of the loss by each scale
 };
 
-/// A quantizer: diffquant_quantizer. A code range, scales, a rounding mode and a straight-through estimator.
+/// A quantizer: diffquant_quantizer. A range of codes, a scale, a zero point and an offset per group of weights, a
+/// rounding mode and a straight-through estimator.
 ///
-/// The tensor functions (forward, backward, backward_scale, dequantize) take views of n elements, a multiple of the
-/// channel count; with n = 0 they touch nothing. They throw Error with LengthMismatch, Overlap, Misaligned, NullPointer
-/// or SizeOverflow. The forms with outputs allocate nothing; the forms that return containers are for convenience.
+/// The tensor functions (forward, forward_dynamic, backward, backward_scale, backward_scale_offset, dequantize) take
+/// views of n elements, as many as the shape has or a multiple of the channel count; with n = 0 they touch nothing.
+/// They throw Error with LengthMismatch, NoShape, Overlap, Misaligned, NullPointer or SizeOverflow. But for
+/// forward_dynamic the forms with outputs allocate nothing; the forms that return containers are for convenience.
 class Quantizer : public Handle<diffquant_quantizer> {
 public:
     /// What a configuration describes: diffquant_quantizer_new(). The configuration is copied.
     /// @param config what to make
-    /// @throws Error with InvalidConfig or Unsupported
+    /// @throws Error with InvalidConfig
     explicit Quantizer(const Config &config)
         : Handle(detail::result<diffquant_quantizer *>(diffquant_quantizer_new, config.native_handle())) {}
 
@@ -656,7 +689,7 @@ public:
     /// @param ste the straight-through estimator
     /// @param ste_param the estimator's parameter; ignored by those without one
     /// @return the quantizer, with one scale
-    /// @throws Error with InvalidArgument or Unsupported
+    /// @throws Error with InvalidArgument
     [[nodiscard]] static Quantizer uniform(std::uint32_t bits, Ste ste = Ste::Standard,
                                            float ste_param = no_ste_param) {
         return Quantizer(detail::result<diffquant_quantizer *>(diffquant_quantizer_new_uniform, bits,
@@ -704,7 +737,7 @@ public:
     /// Changes the straight-through estimator: diffquant_quantizer_set_ste().
     /// @param ste which
     /// @param ste_param the estimator's parameter; ignored by those without one
-    /// @throws Error with InvalidArgument or Unsupported
+    /// @throws Error with InvalidArgument
     void set_ste(Ste ste, float ste_param = no_ste_param) {
         call(diffquant_quantizer_set_ste, static_cast<diffquant_ste>(ste), ste_param);
     }
@@ -747,17 +780,148 @@ public:
         call(diffquant_quantizer_set_parallel_for, parallel_for, context);
     }
 
-    // Scales
+    // Which weights share a scale
 
-    /// Makes it per channel, every scale 1: diffquant_quantizer_init_per_channel().
+    /// Makes it per channel of equal, contiguous slices, every scale 1: diffquant_quantizer_init_per_channel().
     /// @param channels how many, at least 1
     /// @throws Error with InvalidArgument
     void init_per_channel(std::size_t channels) { call(diffquant_quantizer_init_per_channel, channels); }
 
+    /// Changes which weights share a scale; the shape is forgotten, every scale 1:
+    /// diffquant_quantizer_set_granularity().
+    /// @param granularity which
+    /// @param block_size weights per block, at least 1, for PerBlock; ignored otherwise
+    /// @throws Error with InvalidArgument
+    void set_granularity(Granularity granularity, std::size_t block_size = 0) {
+        call(diffquant_quantizer_set_granularity, static_cast<diffquant_granularity>(granularity), block_size);
+    }
+
+    /// @return which weights share a scale: diffquant_quantizer_granularity()
+    [[nodiscard]] Granularity granularity() const {
+        diffquant_granularity granularity{};
+        call(diffquant_quantizer_granularity, &granularity, nullptr);
+        return static_cast<Granularity>(granularity);
+    }
+
+    /// @return weights per block, 0 for another granularity: diffquant_quantizer_granularity()
+    [[nodiscard]] std::size_t block_size() const {
+        diffquant_granularity granularity{};
+        return get<std::size_t>(diffquant_quantizer_granularity, &granularity);
+    }
+
+    /// Declares the shape of the tensors, every scale 1: diffquant_quantizer_set_shape().
+    /// @param shape 1 to 16 dimensions, each at least 1, the last one contiguous in memory
+    /// @param axis the dimension of the channels or blocks, from 0; ignored per tensor and per token
+    /// @throws Error with InvalidArgument, IndexOutOfRange or SizeOverflow
+    void set_shape(View<const std::size_t> shape, std::size_t axis = 0) {
+        call(diffquant_quantizer_set_shape, shape.data(), shape.size(), axis);
+    }
+
+    /// The index of the scale of one element: diffquant_quantizer_group_of().
+    /// @param element which, from 0
+    /// @param n elements of the tensor
+    /// @return the index
+    /// @throws Error with IndexOutOfRange, LengthMismatch or NoShape
+    [[nodiscard]] std::size_t group_of(std::size_t element, std::size_t n) const {
+        return get<std::size_t>(diffquant_quantizer_group_of, element, n);
+    }
+
+    // Codes, and what they stand for
+
+    /// Changes which codes are used; zero points become the range's: diffquant_quantizer_set_code_range().
+    /// @param range which
+    void set_code_range(CodeRange range) {
+        call(diffquant_quantizer_set_code_range, static_cast<diffquant_code_range>(range));
+    }
+
+    /// @return which codes are used: diffquant_quantizer_code_range()
+    [[nodiscard]] CodeRange code_range() const {
+        return static_cast<CodeRange>(get<diffquant_code_range>(diffquant_quantizer_code_range));
+    }
+
+    /// @return the smallest and the largest code: diffquant_quantizer_code_bounds()
+    [[nodiscard]] CodeBounds code_bounds() const {
+        CodeBounds bounds{};
+        call(diffquant_quantizer_code_bounds, &bounds.min, &bounds.max);
+        return bounds;
+    }
+
+    /// Fixes the zero points to the range's, or frees them to be set and calibrated:
+    /// diffquant_quantizer_set_symmetric().
+    /// @param symmetric true, the default of a quantizer, to fix them
+    void set_symmetric(bool symmetric) { call(diffquant_quantizer_set_symmetric, std::uint32_t{symmetric ? 1u : 0u}); }
+
+    /// @return whether the zero points are fixed: diffquant_quantizer_symmetric()
+    [[nodiscard]] bool symmetric() const { return get<std::uint32_t>(diffquant_quantizer_symmetric) != 0; }
+
+    /// @return every zero point, in the order of the scales: diffquant_quantizer_zero_points()
+    [[nodiscard]] std::vector<std::int32_t> zero_points() const {
+        std::vector<std::int32_t> all(scale_count());
+        zero_points(all);
+        return all;
+    }
+
+    /// Copies every zero point out, without allocating: diffquant_quantizer_zero_points().
+    /// @param out receives scale_count() numbers
+    /// @throws Error with LengthMismatch
+    void zero_points(View<std::int32_t> out) const { call(diffquant_quantizer_zero_points, out.data(), out.size()); }
+
+    /// Replaces every zero point: diffquant_quantizer_set_zero_points().
+    /// @param zero_points scale_count() codes
+    /// @throws Error with NotApplicable for a symmetric quantizer, InvalidArgument or LengthMismatch
+    void set_zero_points(View<const std::int32_t> zero_points) {
+        call(diffquant_quantizer_set_zero_points, zero_points.data(), zero_points.size());
+    }
+
+    /// @return every offset, in the order of the scales: diffquant_quantizer_offsets()
+    [[nodiscard]] std::vector<float> offsets() const {
+        std::vector<float> all(scale_count());
+        offsets(all);
+        return all;
+    }
+
+    /// Copies every offset out, without allocating: diffquant_quantizer_offsets().
+    /// @param out receives scale_count() floats
+    /// @throws Error with LengthMismatch
+    void offsets(View<float> out) const { call(diffquant_quantizer_offsets, out.data(), out.size()); }
+
+    /// Replaces every offset: diffquant_quantizer_set_offsets().
+    /// @param offsets scale_count() finite floats, in units of w
+    /// @throws Error with InvalidArgument or LengthMismatch
+    void set_offsets(View<const float> offsets) {
+        call(diffquant_quantizer_set_offsets, offsets.data(), offsets.size());
+    }
+
+    // Scales
+
     /// Calibrates every scale from its weights' largest magnitude: diffquant_quantizer_init_scale().
-    /// @param w n weights, a multiple of the channel count; with none, nothing changes
-    /// @throws Error with NonFinite, LengthMismatch or InvalidArgument
+    /// @param w n weights; with none, nothing changes
+    /// @throws Error with NonFinite, LengthMismatch, NoShape or InvalidArgument
     void init_scale(View<const float> w) { call(diffquant_quantizer_init_scale, w.data(), w.size()); }
+
+    /// Calibrates every scale, and every zero point that is free, from its weights:
+    /// diffquant_quantizer_init_scale_with().
+    /// @param method how
+    /// @param w n weights; with none, nothing changes
+    /// @param parameter the method's parameter; ignored by those without one
+    /// @throws Error with InvalidArgument, NonFinite, LengthMismatch or NoShape
+    void init_scale_with(ScaleInit method, View<const float> w, float parameter = no_ste_param) {
+        call(diffquant_quantizer_init_scale_with, static_cast<diffquant_scale_init>(method), parameter, w.data(),
+             w.size());
+    }
+
+    /// One step of gradient descent on every scale, kept positive and finite: diffquant_quantizer_apply_scale_step().
+    /// @param grad_scale scale_count() gradients of the loss by each scale
+    /// @param learning_rate positive and finite
+    /// @param min_scale the smallest scale to be left, positive and finite
+    /// @return how many scales had to be projected
+    /// @throws Error with InvalidArgument or LengthMismatch
+    std::size_t apply_scale_step(View<const float> grad_scale, float learning_rate, float min_scale) {
+        std::size_t projected = 0;
+        call(diffquant_quantizer_apply_scale_step, grad_scale.data(), grad_scale.size(), learning_rate, min_scale,
+             &projected);
+        return projected;
+    }
 
     /// @return how many scales there are: diffquant_quantizer_scale_count()
     [[nodiscard]] std::size_t scale_count() const { return get<std::size_t>(diffquant_quantizer_scale_count); }
@@ -811,6 +975,31 @@ public:
         return quantized;
     }
 
+    /// Quantizes weights with scales of this call's own: diffquant_quantizer_forward_dynamic(). Allocates.
+    /// @param w n weights; per token any multiple of the last dimension
+    /// @param codes receives n codes; std::nullopt when they are not wanted
+    /// @param values receives n values; std::nullopt when they are not wanted; may be w itself
+    /// @param scales receives the scales: per token n divided by the last dimension, else scale_count() of them
+    /// @throws Error also with NonFinite or InvalidArgument
+    void forward_dynamic(View<const float> w, OptionalView<std::int8_t> codes, OptionalView<float> values,
+                         View<float> scales) const {
+        call(diffquant_quantizer_forward_dynamic, w.data(), w.size(), detail::data_or_null("codes", codes, w.size()),
+             detail::data_or_null("values", values, w.size()), scales.data(), scales.size());
+    }
+
+    /// Quantizes weights with scales of this call's own: diffquant_quantizer_forward_dynamic().
+    /// @param w n weights; per token any multiple of the last dimension
+    /// @param scales how many scales: per token n divided by the last dimension, else scale_count()
+    /// @return codes, values and scales, as in `auto [codes, values, scales] = quantizer.forward_dynamic(w, tokens);`;
+    ///         zeros when n is 0
+    /// @throws Error also with NonFinite or InvalidArgument
+    [[nodiscard]] DynamicallyQuantized forward_dynamic(View<const float> w, std::size_t scales) const {
+        DynamicallyQuantized quantized{std::vector<std::int8_t>(w.size()), std::vector<float>(w.size()),
+                                       std::vector<float>(scales)};
+        forward_dynamic(w, quantized.codes, quantized.values, quantized.scales);
+        return quantized;
+    }
+
     /// The gradient of the loss by each weight: diffquant_quantizer_backward().
     /// @param w n weights, as given to forward()
     /// @param values the n values that forward() gave; std::nullopt: they are computed again where needed
@@ -857,6 +1046,36 @@ public:
     [[nodiscard]] Gradients backward_scale(View<const float> w, View<const float> grad_out) const {
         Gradients gradients{std::vector<float>(w.size()), std::vector<float>(scale_count())};
         backward_scale(w, grad_out, gradients.grad_w, gradients.grad_scale);
+        return gradients;
+    }
+
+    /// The gradient of the loss by each scale, each offset and each weight:
+    /// diffquant_quantizer_backward_scale_offset().
+    /// @param w n weights, as given to forward()
+    /// @param grad_out n gradients of the loss by each value
+    /// @param grad_w receives n gradients of the loss by each weight; std::nullopt when they are not wanted; may be
+    ///        grad_out itself
+    /// @param grad_scale receives scale_count() gradients of the loss by each scale; untouched when n is 0
+    /// @param grad_offset receives scale_count() gradients of the loss by each offset; untouched when n is 0
+    /// @throws Error also with NotApplicable for an estimator that ignores the range of codes
+    void backward_scale_offset(View<const float> w, View<const float> grad_out, OptionalView<float> grad_w,
+                               View<float> grad_scale, View<float> grad_offset) const {
+        detail::require_length("grad_out", grad_out.size(), w.size());
+        detail::require_length("grad_scale", grad_scale.size(), scale_count());
+        detail::require_length("grad_offset", grad_offset.size(), scale_count());
+        call(diffquant_quantizer_backward_scale_offset, w.data(), grad_out.data(), w.size(),
+             detail::data_or_null("grad_w", grad_w, w.size()), grad_scale.data(), grad_offset.data());
+    }
+
+    /// The gradient of the loss by each weight, scale and offset: diffquant_quantizer_backward_scale_offset().
+    /// @param w n weights, as given to forward()
+    /// @param grad_out n gradients of the loss by each value
+    /// @return all three, as in `auto [grad_w, grad_scale, grad_offset] = ...`; zeros when n is 0
+    /// @throws Error also with NotApplicable for an estimator that ignores the range of codes
+    [[nodiscard]] OffsetGradients backward_scale_offset(View<const float> w, View<const float> grad_out) const {
+        OffsetGradients gradients{std::vector<float>(w.size()), std::vector<float>(scale_count()),
+                                  std::vector<float>(scale_count())};
+        backward_scale_offset(w, grad_out, gradients.grad_w, gradients.grad_scale, gradients.grad_offset);
         return gradients;
     }
 

@@ -123,6 +123,14 @@ pub enum Error {
         /// Channels of the quantizer.
         channels: usize,
     },
+    /// A tensor cannot be cut into whole tokens.
+    #[error("n is {n}, which is no multiple of the last dimension, {last}")]
+    CutToken {
+        /// Elements in the tensor.
+        n: usize,
+        /// Elements of a token.
+        last: usize,
+    },
     /// A tensor has another length than the shape that was declared.
     #[error("n is {n}; the quantizer's shape has {expected} elements")]
     ShapeMismatch {

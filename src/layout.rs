@@ -154,7 +154,7 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::NotDivisible`] when the channels would not be equal, [`Error::ShapeMismatch`] for another length than the
-    /// shape's, [`Error::NoShape`] when there is none and one is needed.
+    /// shape's, [`Error::NoShape`] when there is none and one is needed. No elements can always be cut.
     #[inline]
     pub(crate) fn cut(&self, n: usize) -> Result<Cut, Error> {
         match self.extent {
@@ -162,6 +162,7 @@ impl Layout {
             Extent::Channels(1) => Ok(Cut::runs(1, n)),
             Extent::Channels(channels) if n.is_multiple_of(channels) => Ok(slices(channels, n / channels)),
             Extent::Channels(channels) => Err(Error::NotDivisible { n, channels }),
+            Extent::Unknown if n == 0 => Ok(Cut::runs(0, 0)),
             Extent::Unknown => Err(Error::NoShape),
             Extent::Shape { outer, axis, inner } if n == outer * axis * inner => {
                 Ok(self.cut_of_shape(outer, axis, inner))
@@ -175,15 +176,13 @@ impl Layout {
     /// that makes.
     ///
     /// # Errors
-    /// As [`cut`](Self::cut); per token, [`Error::NotDivisible`] when the last token would be cut short.
+    /// As [`cut`](Self::cut); per token, [`Error::CutToken`] when the last token would be cut short.
     pub(crate) fn dynamic_cut(&self, n: usize) -> Result<(Cut, usize), Error> {
         match (self.granularity, self.extent) {
             (QuantGranularity::PerToken, Extent::Shape { inner, .. }) if n.is_multiple_of(inner) => {
                 Ok((slices(n / inner, inner), n / inner))
             }
-            (QuantGranularity::PerToken, Extent::Shape { inner, .. }) => {
-                Err(Error::NotDivisible { n, channels: inner })
-            }
+            (QuantGranularity::PerToken, Extent::Shape { inner, .. }) => Err(Error::CutToken { n, last: inner }),
             _ => Ok((self.cut(n)?, self.groups())),
         }
     }
@@ -282,11 +281,11 @@ mod tests {
     #[test]
     fn a_token_is_the_last_dimension_and_there_may_be_any_number_of_them_when_scales_are_dynamic() {
         let layout = Layout::new(QuantGranularity::PerToken);
-        assert_eq!(layout.cut(10), Err(Error::NoShape));
+        assert_eq!((layout.cut(10), layout.cut(0)), (Err(Error::NoShape), Ok(Cut::runs(0, 0))));
         let layout = layout.with_shape(&[2, 3, 64], 0).unwrap();
         assert_eq!((layout.groups(), layout.cut(384)), (6, Ok(Cut::runs(6, 64))));
         assert_eq!(layout.dynamic_cut(640), Ok((Cut::runs(10, 64), 10)));
-        assert!(layout.dynamic_cut(650).is_err());
+        assert_eq!(layout.dynamic_cut(650), Err(Error::CutToken { n: 650, last: 64 }));
     }
 
     #[test]

@@ -36,7 +36,7 @@ const STRICT: [&str; 10] = [
 const SANITIZERS: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
 
 /// Far fewer checks than there are mean that a loop did not run.
-const FEWEST_CHECKS: u64 = 50_000;
+const FEWEST_CHECKS: u64 = 500_000;
 
 // ---- Running things -------------------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ fn compile(dir: &Path, flags: &[&str]) -> Vec<PathBuf> {
     fs::write(dir.join("registry.c"), registry(&files)).unwrap();
     let tests = files.keys().map(String::as_str);
     let sources: Vec<_> = tests
-        .chain(["main.c", "check.c", "support.c", "island.c", "alloc_probe_find.c"])
+        .chain(["main.c", "check.c", "support.c", "granular.c", "island.c", "alloc_probe_find.c"])
         .map(|name| c_tests().join(name))
         .collect();
     // NDEBUG, to which no check may listen.

@@ -92,11 +92,11 @@ fn library_dir() -> &'static Path {
 }
 
 /// Compiles the sources into one program, runs it, and gives what it printed.
-fn build_and_run(name: &str, standard: &str, flags: &[&str], sources: &[&str]) -> String {
-    let program =
-        Path::new(TMP).join("cpp").join([&[name, standard], flags, &[sources[0]]].concat().join("_").replace('/', "-"));
+fn build_and_run(name: &str, standard: &str, flags: &[&str], sources: &[impl AsRef<str>]) -> String {
+    let file = [&[name, standard], flags, &[sources[0].as_ref()]].concat().join("_").replace('/', "-");
+    let program = Path::new(TMP).join("cpp").join(file);
     let mut compile = compiler(name, standard, flags);
-    compile.args(sources.iter().map(|source| Path::new(ROOT).join(source)));
+    compile.args(sources.iter().map(|source| Path::new(ROOT).join(source.as_ref())));
     compile.arg("-o").arg(&program).arg("-L").arg(library_dir()).arg("-ldiffquant");
     let compiled = output(&mut compile);
     assert!(compiled.status.success(), "{compile:?}:\n{}", String::from_utf8_lossy(&compiled.stderr));
@@ -108,12 +108,23 @@ fn build_and_run(name: &str, standard: &str, flags: &[&str], sources: &[&str]) -
     String::from_utf8(ran.stdout).unwrap()
 }
 
+/// The sources of the tests, `c_tests/cpp/*.cpp`, found by their names.
+fn cpp_tests() -> Vec<String> {
+    let entries = fs::read_dir(Path::new(ROOT).join("c_tests/cpp")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut sources: Vec<_> =
+        names.filter(|name| name.ends_with(".cpp")).map(|name| format!("c_tests/cpp/{name}")).collect();
+    sources.sort();
+    assert!(sources.len() > 5, "{sources:?}");
+    sources
+}
+
 fn run_the_tests(name: &str, standard: &str, flags: &[&str]) {
-    let printed = build_and_run(name, standard, flags, &["c_tests/cpp/wrapper.cpp", "c_tests/cpp/second_unit.cpp"]);
+    let printed = build_and_run(name, standard, flags, &cpp_tests());
     let count =
         printed.strip_prefix(&format!("diffquant {VERSION}: ")).and_then(|rest| rest.strip_suffix(" tests passed\n"));
     let count: u32 = count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("it printed {printed:?}"));
-    assert!(count > 30, "{printed}");
+    assert!(count > 40, "{printed}");
 }
 
 // ---- The text -------------------------------------------------------------------------------------------------------
@@ -133,6 +144,18 @@ fn every_function_and_constant_of_the_c_header_is_used() {
     assert!(missing.is_empty(), "diffquant.hpp has no way to {missing:?}");
 }
 
+/// `CodeRange` as `CODE_RANGE`.
+fn upper_snake(name: &str) -> String {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_uppercase());
+    }
+    snake
+}
+
 #[test]
 fn every_enumerator_has_the_name_of_its_constant() {
     let header = without_comments(&read("include/diffquant.hpp"));
@@ -142,7 +165,7 @@ fn every_enumerator_has_the_name_of_its_constant() {
         for (enumerator, constant) in
             body.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(" = "))
         {
-            let name = constant.strip_prefix(&format!("DIFFQUANT_{}_", class.to_uppercase()));
+            let name = constant.strip_prefix(&format!("DIFFQUANT_{}_", upper_snake(class)));
             let name = name.unwrap_or_else(|| panic!("{constant} in {class}"));
             assert_eq!(enumerator.to_uppercase(), name.replace('_', ""), "{class}");
             checked += 1;

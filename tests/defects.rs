@@ -86,10 +86,24 @@ fn buffers_of_different_lengths_are_refused_and_left_alone() {
 #[test]
 fn a_configuration_is_carried_out_or_refused_never_ignored() {
     let config = QatConfig::default();
-    let unsupported = |config: QatConfig| matches!(create_quantizer(&config), Err(Error::Unsupported { .. }));
-    assert!(unsupported(config.clone().with_granularity(QuantGranularity::PerToken)));
-    assert!(unsupported(config.clone().with_granularity(QuantGranularity::PerBlock { block_size: 32 })));
-    assert!(unsupported(QatConfig { symmetric: false, ..config.clone() }));
+    let made = |config: QatConfig| create_quantizer(&config).unwrap();
+
+    let mut per_token = made(config.clone().with_granularity(QuantGranularity::PerToken));
+    assert_eq!(per_token.forward(&[0.5; 6]).unwrap_err(), Error::NoShape);
+    per_token.set_shape(&[2, 3], 0).unwrap();
+    per_token.set_scales(&[1.0, 2.0]).unwrap();
+    assert_eq!(per_token.forward(&[4.0; 6]).unwrap().0, [4, 4, 4, 2, 2, 2]);
+
+    let mut per_block = made(config.clone().with_granularity(QuantGranularity::PerBlock { block_size: 2 }));
+    assert_eq!(per_block.forward(&[0.5; 6]).unwrap_err(), Error::NoShape);
+    per_block.set_shape(&[2, 3], 1).unwrap();
+    per_block.set_scales(&[1.0, 2.0, 4.0, 0.5]).unwrap();
+    assert_eq!(per_block.forward(&[3.0; 6]).unwrap().0, [3, 3, 2, 1, 1, 6]);
+
+    let mut asymmetric = made(QatConfig { symmetric: false, ..config.clone() });
+    asymmetric.set_zero_points(&[-8]).unwrap();
+    assert_eq!(asymmetric.forward(&[0.0, 15.0, -1.0]).unwrap(), (vec![-8, 7, -8], vec![0.0, 15.0, 0.0]));
+
     assert!(matches!(create_quantizer(&config.clone().with_bits(6)), Err(Error::InvalidConfig { field: "bits", .. })));
 
     let mut per_channel = create_quantizer(&config.with_ste_variant(SteVariant::Clipped { clip_val: 0.5 })).unwrap();

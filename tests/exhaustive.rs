@@ -1,6 +1,9 @@
-//! Rounding and clamping, for every one of the 2^32 floats, on every instruction set, in both modes.
+//! Rounding and clamping, for every one of the 2^32 floats, on every instruction set, in both modes; and the quotient that is
+//! rounded, for every mantissa of a step.
 //!
-//! Not part of the default run, for it takes a minute or so: `cargo test --release --test exhaustive`.
+//! Not part of the default run, for it takes a few minutes: `cargo test --release --test exhaustive`.
+
+#![allow(unsafe_code)]
 
 use diffquant::capi::isa::*;
 use diffquant::capi::status::DIFFQUANT_STATUS_OK;
@@ -46,4 +49,56 @@ fn every_float_rounds_as_the_standard_library_rounds_it() {
     }
     println!("{checked} roundings agree");
     assert!(checked >= 2 << 32);
+}
+
+/// `src/kernels/quotient.rs` decides on `fma(w, inverse, w * rest)` instead of `w / step`. Both lie on the same side of every
+/// whole and half number that a level can be decided at, for every mantissa of a step and every weight near it.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_quotient_by_multiplication_decides_as_the_division_does() {
+    if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")) {
+        println!("NOT CHECKED: this processor does not fuse");
+        return;
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let wrong: u64 = std::thread::scope(|scope| {
+        let run = |thread: usize| move || (1..=511).skip(thread).step_by(threads).map(wrong_decisions_at).sum::<u64>();
+        let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(run(thread))).collect();
+        handles.into_iter().map(|handle| handle.join().expect("no thread panics")).sum()
+    });
+    println!("{} quotients compared", 511u64 * NEIGHBOURS.len() as u64 * (1 << 23));
+    assert_eq!(wrong, 0);
+}
+
+/// Weights this many floats away from `step * half_number` are tried; farther ones differ by more than both errors.
+#[cfg(target_arch = "x86_64")]
+const NEIGHBOURS: std::ops::Range<i32> = -3..4;
+
+#[cfg(target_arch = "x86_64")]
+fn wrong_decisions_at(halves: u32) -> u64 {
+    const STEPS: usize = 4096;
+    #[target_feature(enable = "avx2,fma")]
+    fn wrong(first: u32, number: f32, neighbour: i32) -> u32 {
+        let mut wrong = 0;
+        for index in 0..STEPS as u32 {
+            let step = f32::from_bits(0x3f80_0000 + first + index);
+            let exact = 1.0 / f64::from(step);
+            let inverse = exact as f32;
+            let rest = (exact - f64::from(inverse)) as f32;
+            let w = f32::from_bits((step * number).to_bits().wrapping_add_signed(neighbour));
+            let (divided, multiplied) = (w / step, w.mul_add(inverse, w * rest));
+            wrong += u32::from((divided < number) != (multiplied < number));
+            wrong += u32::from((divided > number) != (multiplied > number));
+        }
+        wrong
+    }
+    let number = halves as f32 * 0.5;
+    let mut total = 0;
+    for first in (0..1u32 << 23).step_by(STEPS) {
+        for neighbour in NEIGHBOURS {
+            // SAFETY: the caller detected both.
+            total += u64::from(unsafe { wrong(first, number, neighbour) });
+        }
+    }
+    total
 }

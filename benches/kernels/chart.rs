@@ -42,6 +42,7 @@ pub const PICTURES: [Picture; 3] = [
             ("backward, CLIPPED", "#d55e00"),
             ("backward, LEARNED_STEP_SIZE", "#cc79a7"),
             ("backward, STANDARD", "#009e73"),
+            ("backward, LSQ", "#56b4e9"),
             MEMCPY,
         ],
     },
@@ -51,6 +52,7 @@ pub const PICTURES: [Picture; 3] = [
         rows: &[
             ("backward_scale, EWGS", "#0072b2"),
             ("backward_scale, LEARNED_STEP_SIZE", "#d55e00"),
+            ("backward_scale, LSQ", "#cc79a7"),
             ("init_scale", "#009e73"),
             DIVISION,
             MEMCPY,

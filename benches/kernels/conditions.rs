@@ -1,54 +1,80 @@
 //! Rows that compare a kernel with itself: what a condition of the call costs.
 //!
-//! A new condition (blocks of 32, half precision) is one more function here.
+//! A new way of sharing scales is a line in [`SHARINGS`], another condition a function.
 
 use crate::figures::Kind;
 use crate::memory::Tensors;
 use crate::rounds::{Session, Side};
 use crate::rows::{ROWS, Row};
-use diffquant::DifferentiableQuantizer;
+use diffquant::{DifferentiableQuantizer, QuantGranularity};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// Weights that share a scale.
-const CHANNEL: usize = 1024;
-
 /// The rows that are compared, by name.
-const COMPARED: [&str; 6] = [
-    "forward, codes + values",
-    "forward, values",
-    "backward, EWGS",
-    "backward_scale, LEARNED_STEP_SIZE",
-    "dequantize",
-    "init_scale",
+const COMPARED: [&str; 5] =
+    ["forward, codes + values", "backward, EWGS", "backward_scale, LSQ", "dequantize", "init_scale"];
+
+/// Ways of sharing scales: a name, what shares one, the shape of n elements, and the axis.
+type Sharing = (&'static str, QuantGranularity, fn(usize) -> Vec<usize>, usize);
+
+const SHARINGS: [Sharing; 5] = [
+    ("1024 per channel", QuantGranularity::PerChannel, |n| vec![n / 1024, 1024], 0),
+    ("channels on the last axis of 1024", QuantGranularity::PerChannel, |n| vec![n / 1024, 1024], 1),
+    ("64 channels on a middle axis, 4 inner", QuantGranularity::PerChannel, |n| vec![n / 256, 64, 4], 1),
+    ("blocks of 32", QuantGranularity::PerBlock { block_size: 32 }, |n| vec![n / 1024, 1024], 1),
+    ("blocks of 32 on the first axis", QuantGranularity::PerBlock { block_size: 32 }, |n| vec![n / 64, 64], 0),
 ];
 
 /// Measures every condition.
 pub fn measure(session: &mut Session<'_>, lengths: &[usize], time: Duration) {
-    for condition in [per_channel, off_line, two_threads] {
-        for row in ROWS.iter().filter(|row| COMPARED.contains(&row.name)) {
-            for &n in lengths {
-                condition(session, row, n, time);
-            }
+    for sharing in &SHARINGS {
+        each_row(session, lengths, |session, row, n| shared_by(session, row, n, sharing, time));
+    }
+    for condition in [asymmetric, off_line, two_threads] {
+        each_row(session, lengths, |session, row, n| condition(session, row, n, time));
+    }
+}
+
+fn each_row(session: &mut Session<'_>, lengths: &[usize], mut measure: impl FnMut(&mut Session<'_>, &Row, usize)) {
+    for row in ROWS.iter().filter(|row| COMPARED.contains(&row.name)) {
+        for &n in lengths {
+            measure(session, row, n);
         }
     }
 }
 
-/// One scale for each 1024 elements, against one for all.
-fn per_channel(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
+/// Many scales, against one for all.
+fn shared_by(session: &mut Session<'_>, row: &Row, n: usize, sharing: &Sharing, time: Duration) {
+    let (name, granularity, shape, axis) = sharing;
     let w = session.memory.first(n).w;
-    let [mut many, mut one] = [n / CHANNEL, 1].map(|channels| row.quantizer(w, channels));
+    let (mut many, mut one) = (row.shaped(w, *granularity, &shape(n), *axis), row.quantizer(w));
     let sides = vec![
-        Side::new("per channel", |tensors| (row.kernel)(black_box(&mut many), black_box(tensors))),
+        Side::new("many scales", |tensors| (row.kernel)(black_box(&mut many), black_box(tensors))),
         Side::new("per tensor", |tensors| (row.kernel)(black_box(&mut one), black_box(tensors))),
     ];
-    session.contest(Kind::Condition, &format!("{}, 1024 per channel", row.name), n, time, sides);
+    session.contest(Kind::Condition, &format!("{}, {name}", row.name), n, time, sides);
+}
+
+/// A zero point that is not 0, against none.
+fn asymmetric(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
+    if row.name == "init_scale" {
+        return;
+    }
+    let w = session.memory.first(n).w;
+    let [mut with, mut without] = [row.quantizer(w), row.quantizer(w)];
+    with.set_symmetric(false);
+    with.set_zero_points(&[3]).expect("3 is a code of 4 bits");
+    let sides = vec![
+        Side::new("zero point", |tensors| (row.kernel)(black_box(&mut with), black_box(tensors))),
+        Side::new("symmetric", |tensors| (row.kernel)(black_box(&mut without), black_box(tensors))),
+    ];
+    session.contest(Kind::Condition, &format!("{}, a zero point", row.name), n, time, sides);
 }
 
 /// Buffers that begin 16 bytes into a cache line, as those of an allocator may, against buffers that begin with one.
 fn off_line(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
     let w = session.memory.first(n).w;
-    let [mut off, mut on] = [row.quantizer(w, 1), row.quantizer(w, 1)];
+    let [mut off, mut on] = [row.quantizer(w), row.quantizer(w)];
     let sides = vec![
         Side::new("off the line", |tensors| (row.kernel)(black_box(&mut off), black_box(&mut part(tensors, 4)))),
         Side::new("on the line", |tensors| (row.kernel)(black_box(&mut on), black_box(&mut part(tensors, 0)))),
@@ -62,7 +88,7 @@ fn two_threads(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
         return;
     }
     let w = session.memory.first(n).w;
-    let [mut two, mut one] = [row.quantizer(w, 1), row.quantizer(w, 1)];
+    let [mut two, mut one] = [row.quantizer(w), row.quantizer(w)];
     two.set_threads(2);
     let sides = vec![
         Side::new("two threads", |tensors| (row.kernel)(black_box(&mut two), black_box(tensors))),

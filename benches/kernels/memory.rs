@@ -89,8 +89,13 @@ pub struct Tensors<'a> {
     pub values: &'a mut [f32],
     pub grad_w: &'a mut [f32],
     pub codes: &'a mut [i8],
-    /// Room for one scale per 32 elements.
+    /// Room for one scale per 32 elements, and for 1024.
     pub grad_scale: &'a mut [f32],
+}
+
+/// Most scales of a tensor of `n` elements in any row.
+fn scales(n: usize) -> usize {
+    n.div_ceil(32).max(1024)
 }
 
 impl Memory {
@@ -108,7 +113,7 @@ impl Memory {
             values: Mapped::new(n, 2 * STAGGER, &mut number),
             grad_w: Mapped::new(n, 3 * STAGGER, || 0.0),
             codes: Mapped::new(n, 4 * STAGGER, || 1),
-            grad_scale: Mapped::new(n.div_ceil(32), 5 * STAGGER, || 0.0),
+            grad_scale: Mapped::new(scales(n), 5 * STAGGER, || 0.0),
         }
     }
 
@@ -120,7 +125,7 @@ impl Memory {
             values: &mut self.values[..n],
             grad_w: &mut self.grad_w[..n],
             codes: &mut self.codes[..n],
-            grad_scale: &mut self.grad_scale[..n.div_ceil(32)],
+            grad_scale: &mut self.grad_scale[..scales(n)],
         }
     }
 

@@ -9,7 +9,7 @@ use crate::figures::Kind;
 use crate::memory::Tensors;
 use crate::rounds::{Session, Side};
 use crate::stream::{Stores, Stream};
-use diffquant::{DifferentiableQuantizer, SteVariant, UniformQuantizer};
+use diffquant::{DifferentiableQuantizer, QuantGranularity, SteVariant, UniformQuantizer};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ const EWGS: SteVariant = SteVariant::Ewgs { lambda: 0.1 };
 const CLIPPED: SteVariant = SteVariant::Clipped { clip_val: 0.5 };
 
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 13] = [
+pub const ROWS: [Row; 16] = [
     Row {
         name: "forward, codes + values",
         bytes: 9,
@@ -83,6 +83,27 @@ pub const ROWS: [Row; 13] = [
         ste: EWGS,
         kernel: |q, t| q.backward_into(t.w, Some(t.values), t.grad_out, t.grad_w).unwrap(),
         stream: Traffic::Written(|s, t| s.run([t.w, t.values, t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "backward, RANGE_CLIPPED",
+        bytes: 12,
+        ste: SteVariant::RangeClipped,
+        kernel: |q, t| q.backward_into(t.w, None, t.grad_out, t.grad_w).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.w, t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "backward, LSQ",
+        bytes: 12,
+        ste: SteVariant::Lsq,
+        kernel: |q, t| q.backward_into(t.w, None, t.grad_out, t.grad_w).unwrap(),
+        stream: Traffic::Written(|s, t| s.run([t.w, t.grad_out], [], [t.grad_w], [])),
+    },
+    Row {
+        name: "backward_scale, LSQ",
+        bytes: 12,
+        ste: SteVariant::Lsq,
+        kernel: backward_scale,
+        stream: Traffic::Written(|s, t| s.run([t.w, t.grad_out], [], [t.grad_w], [])),
     },
     Row {
         name: "backward_scale, LEARNED_STEP_SIZE",
@@ -142,10 +163,18 @@ fn backward_scale(q: &mut UniformQuantizer, t: &mut Tensors<'_>) {
 }
 
 impl Row {
-    /// A 4-bit quantizer with the row's estimator, its scales from `w`.
-    pub fn quantizer(&self, w: &[f32], channels: usize) -> UniformQuantizer {
+    /// A 4-bit quantizer with the row's estimator, its one scale from `w`.
+    pub fn quantizer(&self, w: &[f32]) -> UniformQuantizer {
         let mut quantizer = UniformQuantizer::new(4, self.ste).expect("4 bits are valid");
-        quantizer.init_per_channel(channels).expect("there is a channel");
+        quantizer.init_scale(w).expect("the weights are finite");
+        quantizer
+    }
+
+    /// The same with a scale for each channel, or each block, of a shape.
+    pub fn shaped(&self, w: &[f32], granularity: QuantGranularity, shape: &[usize], axis: usize) -> UniformQuantizer {
+        let mut quantizer = self.quantizer(w);
+        quantizer.set_granularity(granularity).expect("blocks are not empty");
+        quantizer.set_shape(shape, axis).expect("the shape is that of w");
         quantizer.init_scale(w).expect("the weights are finite");
         quantizer
     }
@@ -167,7 +196,7 @@ impl Row {
 
     /// Measures the row at one size.
     pub fn measure(&self, session: &mut Session<'_>, n: usize, time: Duration) {
-        let mut quantizer = self.quantizer(session.memory.first(n).w, 1);
+        let mut quantizer = self.quantizer(session.memory.first(n).w);
         let mut sides =
             vec![Side::new("kernel", |tensors| (self.kernel)(black_box(&mut quantizer), black_box(tensors)))];
         sides.extend(self.streams());

@@ -2,7 +2,7 @@
 #include <diffquant.hpp>
 #include <diffquant.hpp> // twice does no harm
 
-// Called from wrapper.cpp.
+// Called from library.cpp.
 std::vector<float> quantized_elsewhere(const diffquant::Quantizer &quantizer, diffquant::View<const float> w);
 [[noreturn]] void throw_elsewhere();
 

@@ -29,11 +29,12 @@ typedef struct {
     double width;
 } line_style;
 
-static const line_style FLOAT_STYLE = {"#222222", "none", 2.0};
-static const line_style FLOAT_GOAL_STYLE = {"#222222", "1 3", 1.5}; /* float's last epoch, in the panels of few bits */
+static const line_style FLOAT_STYLE = {"#222222", "1 3", 1.5}; /* after its last epoch */
 static const line_style METHOD_STYLE[METHOD_COUNT] = {
-    [PTQ_PER_TENSOR] = {"#CC79A7", "3 3", 2.0}, [PTQ_PER_CHANNEL] = {"#7F7F7F", "9 4", 2.0},
-    [QAT_UNIFORM] = {"#0072B2", "none", 2.0},   [QAT_PI] = {"#D55E00", "none", 2.0},
+    [PTQ_MAX_ABS] = {"#999999", "3 3", 1.6},      [PTQ_MSE] = {"#555555", "9 4", 1.6},
+    [QAT_STE] = {"#0072B2", "none", 1.6},         [QAT_STE_MSE] = {"#56B4E9", "none", 1.6},
+    [QAT_LEARNED_STEP] = {"#D55E00", "none", 1.6}, [QAT_LSQ] = {"#E69F00", "none", 1.6},
+    [QAT_LSQ_MSE] = {"#009E73", "none", 1.6},     [QAT_EWGS] = {"#CC79A7", "none", 1.6},
 };
 
 /* ---- one panel: a rectangle, its axes, and where a measurement lies in it ---- */
@@ -43,7 +44,7 @@ typedef struct {
     size_t epochs; /* the right end of the x axis */
 } panel;
 
-/* The accuracies at the two ends of the y axis. What lies below, the first epochs of the float network, is cut off. */
+/* The accuracies at the two ends of the y axis. What lies below, the first epochs from random weights, is cut off. */
 static const double ACCURACY_TOP = 99.0, ACCURACY_BOTTOM = 50.0;
 static const double ACCURACY_TICKS[] = {99, 98, 97, 95, 90, 80, 70, 50};
 enum { ACCURACY_TICK_COUNT = sizeof ACCURACY_TICKS / sizeof ACCURACY_TICKS[0] };
@@ -110,20 +111,23 @@ static void draw_spread(FILE *svg, const panel *p, summary last, size_t position
     fprintf(svg, "<circle fill=\"%s\" r=\"4\" cx=\"%.1f\" cy=\"%.1f\"/>\n", style.colour, x, y_of(p, last.mean));
 }
 
-static void draw_float(FILE *svg, const panel *p, const results *measured) {
-    draw_curve(svg, p, measured->full_precision, measured->seeds, FLOAT_STYLE);
-    draw_spread(svg, p, summarize_last(measured->full_precision, measured->seeds), METHOD_COUNT / 2, FLOAT_STYLE);
-}
+/* What one panel shows. */
+typedef struct {
+    size_t start, granularity, width;
+} view;
 
-static void draw_width(FILE *svg, const panel *p, const results *measured, size_t width) {
-    draw_level(svg, p, summarize_last(measured->full_precision, measured->seeds).mean, FLOAT_GOAL_STYLE);
+static void draw_view(FILE *svg, const panel *p, const results *measured, view of) {
+    const summary goal = summarize_last(measured->full_precision, measured->seeds);
+    draw_level(svg, p, goal.mean, FLOAT_STYLE);
     for (size_t m = 0; m < METHOD_COUNT; m++) {
-        const curve *curves = measured->quantized[m][width];
+        const curve *curves = measured->quantized[of.start][of.granularity][m][of.width];
         const summary last = summarize_last(curves, measured->seeds);
         if (METHOD[m].trains) {
             draw_curve(svg, p, curves, measured->seeds, METHOD_STYLE[m]);
-        } else {
+        } else if (of.start == FINE_TUNED) {
             draw_level(svg, p, last.mean, METHOD_STYLE[m]);
+        } else {
+            continue;
         }
         draw_spread(svg, p, last, m, METHOD_STYLE[m]);
     }
@@ -132,7 +136,8 @@ static void draw_width(FILE *svg, const panel *p, const results *measured, size_
 /* ---- the page ---- */
 
 static void draw_legend_entry(FILE *svg, size_t position, const char *name, line_style style) {
-    double x = MARGIN_LEFT + (PANEL_WIDTH + PANEL_GAP_X) * (double)(position / 3);
+    static const int COLUMN[] = {0, 234, 574};
+    double x = MARGIN_LEFT + COLUMN[position / 3];
     double y = 90.0 + 24.0 * (double)(position % 3);
     fprintf(svg, "<path d=\"M%.1f %.1fh30", x, y);
     end_path(svg, style);
@@ -155,7 +160,7 @@ static void draw_head(FILE *svg, const results *measured) {
             "<text class=\"note\" x=\"%d\" y=\"60\">MLP 64-32-32-10, images held out; line: mean of %zu seed%s; "
             "dot and bar: last epoch, one standard deviation; axis: logarithm of the error</text>\n",
             MARGIN_LEFT, measured->seeds, measured->seeds == 1 ? "" : "s");
-    draw_legend_entry(svg, 0, "float (dots: after its last epoch)", FLOAT_STYLE);
+    draw_legend_entry(svg, 0, "float, after its last epoch", FLOAT_STYLE);
     for (size_t m = 0; m < METHOD_COUNT; m++) {
         draw_legend_entry(svg, m + 1, METHOD[m].long_name, METHOD_STYLE[m]);
     }
@@ -172,27 +177,28 @@ static void draw_axis_names(FILE *svg) {
                  "test accuracy (%%)</text>\n", middle);
 }
 
+/* Rows of panels, one column for each granularity: fine-tuning at 3 and 2 bits, or, where it was measured, training at 2
+ * bits from both starts. */
 static void draw_page(FILE *svg, const results *measured) {
+    static const char *const START[] = {"from the float network", "from random weights"};
+    static const char *const GRANULARITY[] = {"a scale per tensor", "a scale per channel"};
     draw_head(svg, measured);
     draw_axis_names(svg);
-    for (size_t i = 0; i < 1 + WIDTH_COUNT; i++) {
-        char title[80] = "float, trained from random weights";
+    for (size_t i = 0; i < 4; i++) {
+        view of = {.granularity = i % 2, .width = TWO_BITS - (i < 2)};
+        if (measured->from_scratch) {
+            of = (view){.start = i / 2, .granularity = i % 2, .width = TWO_BITS};
+        }
+        char title[80];
         double left = MARGIN_LEFT + (double)(i % 2) * (PANEL_WIDTH + PANEL_GAP_X);
         double top = PANELS_TOP + (double)(i / 2) * (PANEL_HEIGHT + PANEL_GAP_Y);
-        panel p = {left, top, .epochs = measured->full_precision[0].epochs};
-        if (i > 0) {
-            p.epochs = measured->quantized[QAT_UNIFORM][i - 1][0].epochs;
-            snprintf(title, sizeof title, "%u bits: the float network quantized, then trained on",
-                     (unsigned)WIDTH[i - 1]);
-        }
+        panel p = {left, top, measured->quantized[of.start][of.granularity][QAT_STE][of.width][0].epochs};
+        snprintf(title, sizeof title, "%u bits, %s, %s", (unsigned)WIDTH[of.width], GRANULARITY[of.granularity],
+                 START[of.start]);
         draw_axes(svg, &p, title);
         fprintf(svg, "<svg class=\"clip\" x=\"0\" y=\"%.1f\" width=\"%d\" height=\"%d\" viewBox=\"0 %.1f %d %d\">\n",
                 top, PAGE_WIDTH, PANEL_HEIGHT, top, PAGE_WIDTH, PANEL_HEIGHT); /* cuts off what leaves the panel */
-        if (i == 0) {
-            draw_float(svg, &p, measured);
-        } else {
-            draw_width(svg, &p, measured, i - 1);
-        }
+        draw_view(svg, &p, measured, of);
         fputs("</svg>\n", svg);
     }
     fputs("</svg>\n", svg);

@@ -20,7 +20,7 @@ void report_progress(const progress *now) {
         return;
     }
     /* At most 79 columns: a line that wraps cannot be rewritten. */
-    fprintf(stderr, "%s[%*zu/%zu] %-28s epoch %2zu/%zu  loss %.4f  test %5.2f %%%s", terminal ? REWRITE_LINE : "",
+    fprintf(stderr, "%s[%*zu/%zu] %-34s %2zu/%zu  loss %.4f  test %5.2f %%%s", terminal ? REWRITE_LINE : "",
             now->runs >= 100 ? 3 : 2, now->run, now->runs, now->name, now->epoch, now->epochs, (double)now->loss,
             100.0 * (double)now->accuracy, terminal ? "" : "\n");
     fflush(stderr);

@@ -3,9 +3,12 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { NAME_COLUMNS = 40 };
+enum { NAME_COLUMNS = 39 };
 
 const uint32_t WIDTH[WIDTH_COUNT] = {4, 3, 2};
+
+static const char *const START_NAME[START_COUNT] = {"from the trained float network", "from random weights"};
+static const char *const GRANULARITY_NAME[GRANULARITY_COUNT] = {"one scale per layer", "one scale per output channel"};
 
 summary summarize(const curve *curves, size_t seeds, size_t epoch) {
     summary s = {0};
@@ -37,56 +40,96 @@ static summary summarize_difference(const curve *a, const curve *b, size_t seeds
     return s;
 }
 
-static void print_heading(void) {
-    printf("\n%-*s", NAME_COLUMNS, "weights");
+static bool is_measured(size_t start, size_t method) {
+    return start == FINE_TUNED || METHOD[method].trains;
+}
+
+static void print_summary(summary s, bool is_difference) {
+    printf(is_difference ? "  %+6.2f +- %4.2f" : "  %6.2f +- %4.2f", s.mean, s.deviation);
+}
+
+static void print_accuracies(const results *measured, size_t start) {
+    printf("\n%-*s", NAME_COLUMNS, START_NAME[start]);
     for (size_t w = 0; w < WIDTH_COUNT; w++) {
-        printf("%11u bits", (unsigned)WIDTH[w]);
+        printf("%10u bits  ", (unsigned)WIDTH[w]);
     }
-}
-
-static void print_accuracy(const curve *curves, size_t seeds) {
-    summary s = summarize_last(curves, seeds);
-    printf("%7.2f +- %5.2f", s.mean, s.deviation);
-}
-
-static void print_accuracies(const results *measured) {
-    printf("\nTest accuracy in %%: mean +- standard deviation, seeds: %zu\n", measured->seeds);
-    print_heading();
-    printf("\n%-*s", NAME_COLUMNS, "float");
-    print_accuracy(measured->full_precision, measured->seeds);
-    printf(" (32 bits)");
-    for (size_t m = 0; m < METHOD_COUNT; m++) {
-        printf("\n%-*s", NAME_COLUMNS, METHOD[m].long_name);
-        for (size_t w = 0; w < WIDTH_COUNT; w++) {
-            print_accuracy(measured->quantized[m][w], measured->seeds);
+    for (size_t g = 0; g < GRANULARITY_COUNT; g++) {
+        printf("\n%s\n", GRANULARITY_NAME[g]);
+        for (size_t m = 0; m < METHOD_COUNT; m++) {
+            if (!is_measured(start, m)) {
+                continue;
+            }
+            printf("  %-*s", NAME_COLUMNS - 2, METHOD[m].long_name);
+            for (size_t w = 0; w < WIDTH_COUNT; w++) {
+                print_summary(summarize_last(measured->quantized[start][g][m][w], measured->seeds), false);
+            }
+            printf("\n");
         }
     }
-    printf("\n");
+}
+
+/* The library keeps a scale positive whatever the step; how often it had to is the first thing to look at when a
+ * learned scale misbehaves. */
+static void print_projections(const results *measured) {
+    size_t projected = 0;
+    const curve *curves = &measured->quantized[0][0][0][0][0];
+    for (size_t i = 0; i < sizeof measured->quantized / sizeof *curves; i++) {
+        projected += curves[i].projected_scales;
+    }
+    if (projected != 0) {
+        printf("\n%zu steps would have made a scale smaller than %g, and were stopped there.\n", projected,
+               (double)SMALLEST_SCALE);
+    }
 }
 
 static void print_differences(const results *measured) {
-    printf("\nAgainst float, seed by seed, in points: mean +- standard error\n");
-    print_heading();
-    for (size_t m = 0; m < METHOD_COUNT; m++) {
-        printf("\n%-*s", NAME_COLUMNS, METHOD[m].long_name);
-        for (size_t w = 0; w < WIDTH_COUNT; w++) {
-            summary s = summarize_difference(measured->quantized[m][w], measured->full_precision, measured->seeds);
-            printf("%+7.2f +- %5.2f", s.mean, s.deviation);
-        }
+    size_t starts = measured->from_scratch ? START_COUNT : 1;
+    printf("\nAt 2 bits, minus \"%s\",\nseed by seed, in points: mean +- standard error over the seeds\n\n%-*s",
+           METHOD[QAT_STE].long_name, NAME_COLUMNS, "");
+    for (size_t start = 0; start < starts; start++) {
+        printf("  %-*s", 2 * 17 - 2, START_NAME[start]);
+    }
+    printf("\n%-*s", NAME_COLUMNS, "");
+    for (size_t start = 0; start < starts; start++) {
+        printf("  %-15s  %-15s", "per tensor", "per channel");
     }
     printf("\n");
+    for (size_t m = 0; m < METHOD_COUNT; m++) {
+        if (m == QAT_STE) {
+            continue;
+        }
+        printf("  %-*s", NAME_COLUMNS - 2, METHOD[m].long_name);
+        for (size_t start = 0; start < starts && is_measured(start, m); start++) {
+            for (size_t g = 0; g < GRANULARITY_COUNT; g++) {
+                print_summary(summarize_difference(measured->quantized[start][g][m][TWO_BITS],
+                                                   measured->quantized[start][g][QAT_STE][TWO_BITS],
+                                                   measured->seeds), true);
+            }
+        }
+        printf("\n");
+    }
 }
 
 void results_print(const results *measured) {
-    print_accuracies(measured);
-    print_differences(measured);
+    printf("\nTest accuracy in %%: mean +- standard deviation, seeds: %zu\n\n%-*s", measured->seeds, NAME_COLUMNS,
+           "float");
+    print_summary(summarize_last(measured->full_precision, measured->seeds), false);
+    printf("\n");
+    print_accuracies(measured, FINE_TUNED);
+    if (measured->from_scratch) {
+        print_accuracies(measured, FROM_SCRATCH);
+    }
     printf("\n"
            "The weights of all three layers are quantized; biases and activations are float. Each seed has its own\n"
            "split and initial weights, which all rows share. PTQ quantizes the trained float network; QAT quantizes\n"
-           "it and trains on for %zu epochs, one scale per channel. pi: k = 4 at 4 bits and 3 bits (piq3), k = 3 at\n"
-           "2 bits (piq2). Measured after the last epoch, on weights rebuilt from their int8 codes.\n",
-           measured->quantized[QAT_UNIFORM][0][0].epochs);
+           "%s and trains for %zu epochs; learned scales follow Adam. Measured after the last\n"
+           "epoch, on weights rebuilt from their int8 codes.\n",
+           measured->from_scratch ? "it, or its random weights," : "it",
+           measured->quantized[FINE_TUNED][PER_TENSOR][QAT_STE][0][0].epochs);
+    print_projections(measured);
     if (measured->seeds == 1) {
         printf("One seed: there is no spread to tell.\n");
+    } else {
+        print_differences(measured);
     }
 }

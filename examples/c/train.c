@@ -99,5 +99,6 @@ void train(mlp *net, weight_quantizer *quantizer, const digits_split *split, con
         where.epochs = how->epochs;
         report_progress(&where);
     }
+    result->projected_scales = quantizer != NULL ? quantizer->projected : 0;
     free(order);
 }

@@ -17,13 +17,14 @@ enum { MAX_EPOCHS = 64 };
 typedef struct {
     size_t epochs; /* at most MAX_EPOCHS */
     float learning_rate;
-    float scale_learning_rate; /* of learned scales */
+    float scale_learning_rate; /* of learned scales, in units of the weights */
 } recipe;
 
 /* Test accuracy, 0..1, after each epoch; accuracy[0] is that before the first. */
 typedef struct {
     size_t epochs;
     float accuracy[MAX_EPOCHS + 1];
+    size_t projected_scales; /* as weight_quantizer has it, at the end */
 } curve;
 
 /* Trains `net` on the training images, weights quantized by `quantizer`, or float where that is NULL. With no epochs it

@@ -2,8 +2,6 @@
 #include "adam.h"
 #include "report.h"
 
-#include <math.h>
-
 /* Every function of the library that can fail returns a status and leaves a message. */
 #define CHECK(call) check((call), #call)
 
@@ -13,60 +11,42 @@ static void check(diffquant_status status, const char *call) {
     }
 }
 
-/* ---- the quantizers ---- */
-
-/* STE Standard hands the gradient through unchanged, also that of a weight which has left the range of its codes. */
-static diffquant_quantizer *create_uniform(uint32_t bits) {
-    diffquant_quantizer *quantizer;
-    CHECK(diffquant_quantizer_new_uniform(bits, DIFFQUANT_STE_STANDARD, 0.0f, &quantizer));
-    return quantizer;
-}
-
-/* Steps of alpha * PI / k, with the presets piq3 (3 bits, k 4) and piq2 (2 bits, k 3); 4 bits has no preset. */
-static diffquant_quantizer *create_pi(uint32_t bits) {
-    diffquant_quantizer *quantizer;
-    diffquant_config *config;
-    if (bits == 4) {
-        CHECK(diffquant_quantizer_new_pi(bits, 4, &quantizer));
-        CHECK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_LEARNED_STEP_SIZE, 0.0f));
-        return quantizer;
-    }
-    CHECK(diffquant_config_new_preset(bits == 3 ? DIFFQUANT_PRESET_PIQ3 : DIFFQUANT_PRESET_PIQ2, &config));
-    CHECK(diffquant_quantizer_new(config, &quantizer));
-    diffquant_config_free(config);
-    return quantizer;
-}
-
+/* docs/methods.md has the formulas. A method that trains differs from the one above it in one thing only: STE_MSE in the
+ * scale, LEARNED_STEP and LSQ in the gradients (and LSQ in its own first scale), LSQ_MSE in the first scale, EWGS in the
+ * gradient of the weights. PTQ never asks for a gradient. */
 const quantization_method METHOD[METHOD_COUNT] = {
-    [PTQ_PER_TENSOR] = {"PTQ per tensor", "PTQ, max-abs scale per tensor", .create = create_uniform},
-    [PTQ_PER_CHANNEL] = {"PTQ per channel", "PTQ, max-abs scale per channel", .per_channel = true,
-                         .create = create_uniform},
-    [QAT_UNIFORM] = {"QAT uniform", "QAT, uniform, fixed scale, STE Standard", .per_channel = true, .trains = true,
-                     .create = create_uniform},
-    [QAT_PI] = {"QAT pi", "QAT, pi, learned alpha, LearnedStepSize", .per_channel = true, .trains = true,
-                .learns_scale = true, .create = create_pi},
+    [PTQ_MAX_ABS] = {"PTQ", "PTQ, max-abs scale", .first_scales = DIFFQUANT_SCALE_INIT_MAX_ABS},
+    [PTQ_MSE] = {"PTQ-MSE", "PTQ, MSE scale", .first_scales = DIFFQUANT_SCALE_INIT_MSE},
+    [QAT_STE] = {"STE", "QAT, STANDARD, fixed max-abs scale", .trains = true,
+                 .first_scales = DIFFQUANT_SCALE_INIT_MAX_ABS, .ste = DIFFQUANT_STE_STANDARD},
+    [QAT_STE_MSE] = {"STE-MSE", "QAT, STANDARD, fixed MSE scale", .trains = true,
+                     .first_scales = DIFFQUANT_SCALE_INIT_MSE, .ste = DIFFQUANT_STE_STANDARD},
+    [QAT_LEARNED_STEP] = {"LSS", "QAT, LEARNED_STEP_SIZE from max-abs", .trains = true, .learns_scale = true,
+                          .first_scales = DIFFQUANT_SCALE_INIT_MAX_ABS, .ste = DIFFQUANT_STE_LEARNED_STEP_SIZE},
+    [QAT_LSQ] = {"LSQ", "QAT, LSQ from LSQ's first scale", .trains = true, .learns_scale = true,
+                 .first_scales = DIFFQUANT_SCALE_INIT_LSQ, .ste = DIFFQUANT_STE_LSQ},
+    [QAT_LSQ_MSE] = {"LSQ-MSE", "QAT, LSQ from MSE", .trains = true, .learns_scale = true,
+                     .first_scales = DIFFQUANT_SCALE_INIT_MSE, .ste = DIFFQUANT_STE_LSQ},
+    /* 0.2: gradients grow and shrink by a tenth at most, halfway between two codes. Not tuned. */
+    [QAT_EWGS] = {"EWGS", "QAT, EWGS_SIGNED from MSE", .trains = true, .learns_scale = true,
+                  .first_scales = DIFFQUANT_SCALE_INIT_MSE, .ste = DIFFQUANT_STE_EWGS_SIGNED, .ste_param = 0.2f},
 };
-
-/* ---- one quantizer per layer ---- */
 
 static size_t weight_count(const mlp_layer *layer) {
     return layer->in * layer->out;
 }
 
-void weight_quantizer_new(weight_quantizer *quantizer, const quantization_method *method, uint32_t bits,
-                          const mlp *trained) {
+void weight_quantizer_new(weight_quantizer *quantizer, const quantization_method *method, size_t granularity,
+                          uint32_t bits, const mlp *net) {
     *quantizer = (weight_quantizer){.method = method};
     for (size_t l = 0; l < MLP_LAYERS; l++) {
         const mlp_layer *layer = &MLP_LAYER[l];
-        quantizer->layer[l] = method->create(bits);
-        if (method->per_channel) {
+        CHECK(diffquant_quantizer_new_uniform(bits, method->ste, method->ste_param, &quantizer->layer[l]));
+        if (granularity == PER_CHANNEL) {
             CHECK(diffquant_quantizer_init_per_channel(quantizer->layer[l], layer->out));
         }
-        CHECK(diffquant_quantizer_init_scale(quantizer->layer[l], trained->weights + layer->weights,
-                                             weight_count(layer)));
-        if (method->learns_scale) {
-            CHECK(diffquant_quantizer_scales(quantizer->layer[l], quantizer->scales + layer->biases, layer->out));
-        }
+        CHECK(diffquant_quantizer_init_scale_with(quantizer->layer[l], method->first_scales, 0.0f,
+                                                  net->weights + layer->weights, weight_count(layer)));
     }
 }
 
@@ -101,18 +81,19 @@ void weight_quantizer_backward(weight_quantizer *quantizer, const mlp *latent, m
 }
 
 void weight_quantizer_update_scales(weight_quantizer *quantizer, float learning_rate, size_t step) {
-    const float smallest = 1e-4f; /* an Adam step may overshoot zero, and the library refuses a scale <= 0 */
     if (!quantizer->method->learns_scale) {
         return;
     }
-    adam_update(quantizer->scales, quantizer->scale_gradient, quantizer->adam_m, quantizer->adam_v, MLP_BIASES,
-                learning_rate, step);
-    for (size_t s = 0; s < MLP_BIASES; s++) {
-        quantizer->scales[s] = fmaxf(quantizer->scales[s], smallest);
-    }
+    /* The library takes one step down a gradient, or down whatever direction an optimizer makes of it. Adam's does not
+     * depend on the gradient's size, so that the methods' different normalizers do not matter here. */
+    adam_direction(quantizer->scale_gradient, quantizer->adam_m, quantizer->adam_v, MLP_BIASES, step);
     for (size_t l = 0; l < MLP_LAYERS; l++) {
-        const mlp_layer *layer = &MLP_LAYER[l];
-        CHECK(diffquant_quantizer_set_scales(quantizer->layer[l], quantizer->scales + layer->biases, layer->out));
+        size_t count, projected;
+        CHECK(diffquant_quantizer_scale_count(quantizer->layer[l], &count));
+        CHECK(diffquant_quantizer_apply_scale_step(quantizer->layer[l],
+                                                   quantizer->scale_gradient + MLP_LAYER[l].biases, count,
+                                                   learning_rate, SMALLEST_SCALE, &projected));
+        quantizer->projected += projected;
     }
 }
 

@@ -13,33 +13,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PTQ_PER_TENSOR, PTQ_PER_CHANNEL, QAT_UNIFORM, QAT_PI, METHOD_COUNT };
+enum { PTQ_MAX_ABS, PTQ_MSE, QAT_STE, QAT_STE_MSE, QAT_LEARNED_STEP, QAT_LSQ, QAT_LSQ_MSE, QAT_EWGS, METHOD_COUNT };
 
-/* A way to get a network with few-bit weights out of a trained float network. All start from max-abs scales, at
- * which every weight lies within half a step of a code. */
+/* A way to get a network with few-bit weights. */
 typedef struct {
     const char *name;      /* for the progress line */
     const char *long_name; /* for the table and the chart */
-    bool per_channel;      /* one scale per output channel, else one per layer */
-    bool trains;           /* QAT: go on training with quantized weights; else PTQ, quantize and be done */
-    bool learns_scale;     /* the scales are trained too; needs per_channel */
-    diffquant_quantizer *(*create)(uint32_t bits);
+    diffquant_scale_init first_scales;
+    diffquant_ste ste;
+    float ste_param;
+    bool trains;       /* QAT: train with quantized weights; else PTQ, quantize and be done */
+    bool learns_scale; /* the scales are trained too */
 } quantization_method;
 
 extern const quantization_method METHOD[METHOD_COUNT];
 
-/* One quantizer per layer. A channel is an output row, so scale s belongs to the same row as bias s of the network. */
+/* Which weights share a scale. */
+enum { PER_TENSOR, PER_CHANNEL, GRANULARITY_COUNT };
+
+/* One quantizer per layer. */
 typedef struct {
     const quantization_method *method;
     diffquant_quantizer *layer[MLP_LAYERS];
-    float scales[MLP_BIASES];         /* what the library holds, as Adam sees it; used when the scales are learned */
+    /* By scale. The scales of a layer begin where its biases do: a channel is an output row, as many as there are
+     * biases; per tensor only the first is used. */
     float scale_gradient[MLP_BIASES]; /* from the last backward */
     float adam_m[MLP_BIASES], adam_v[MLP_BIASES];
+    size_t projected; /* how often a step would have made a scale smaller than SMALLEST_SCALE */
 } weight_quantizer;
 
-/* Creates the quantizers and calibrates their scales on the weights of `trained`. */
-void weight_quantizer_new(weight_quantizer *quantizer, const quantization_method *method, uint32_t bits,
-                          const mlp *trained);
+/* No learned scale gets smaller; the weights here are of the order of 0.1. */
+#define SMALLEST_SCALE 1e-4f
+
+/* Creates the quantizers and chooses their first scales for the weights of `net`. */
+void weight_quantizer_new(weight_quantizer *quantizer, const quantization_method *method, size_t granularity,
+                          uint32_t bits, const mlp *net);
 void weight_quantizer_free(weight_quantizer *quantizer);
 
 /* used = latent, with each weight replaced by the value of its code. */

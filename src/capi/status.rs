@@ -117,9 +117,10 @@ fn status_of(error: &Error) -> diffquant_status {
         }
         Error::NoShape => DIFFQUANT_STATUS_NO_SHAPE,
         Error::UnknownConstant { .. } => DIFFQUANT_STATUS_UNKNOWN_CONSTANT,
-        Error::LengthMismatch { .. } | Error::NotDivisible { .. } | Error::ShapeMismatch { .. } => {
-            DIFFQUANT_STATUS_LENGTH_MISMATCH
-        }
+        Error::LengthMismatch { .. }
+        | Error::NotDivisible { .. }
+        | Error::CutToken { .. }
+        | Error::ShapeMismatch { .. } => DIFFQUANT_STATUS_LENGTH_MISMATCH,
         Error::IndexOutOfRange { .. } => DIFFQUANT_STATUS_INDEX_OUT_OF_RANGE,
         Error::Overlap { .. } => DIFFQUANT_STATUS_OVERLAP,
         Error::Misaligned { .. } => DIFFQUANT_STATUS_MISALIGNED,

@@ -5,6 +5,9 @@ use crate::ste::SteVariant;
 
 /// A straight-through estimator: how the gradient of a value becomes the gradient of the weight w behind it. g is the
 /// gradient by the value; some estimators have one parameter, the ste_param of the functions that take one.
+///
+/// In the formulas v = (w - offset) / step, r(v) is v rounded in the quantizer's mode, and Qn and Qp are the smallest and the
+/// largest code less the zero point. A NaN passes no range: its gradient is 0 under RANGE_CLIPPED and those that follow.
 pub type diffquant_ste = u32;
 
 /// g, unchanged. No parameter. (Bengio et al. 2013, arXiv 1308.3432)
@@ -17,8 +20,8 @@ pub const DIFFQUANT_STE_LEARNED_STEP_SIZE: diffquant_ste = 2;
 /// g * (1 + lambda * |w - value|). Parameter lambda: zero or more, finite, per unit of w.
 /// (after Lee et al. 2021, arXiv 2104.00903)
 pub const DIFFQUANT_STE_EWGS: diffquant_ste = 3;
-/// g where the weight rounds to a code of the range, else 0. No parameter. (The fake quantization of PyTorch, TensorFlow and
-/// ONNX.)
+/// g where Qn <= r(v) <= Qp, that is, where the weight rounds to a code of the range; else 0. No parameter. (The fake
+/// quantization of PyTorch, TensorFlow and ONNX.)
 pub const DIFFQUANT_STE_RANGE_CLIPPED: diffquant_ste = 4;
 /// g where Qn < v < Qp, else 0: learned step size quantization as published. No parameter. (Esser et al. 2020,
 /// arXiv 1902.08153)
@@ -29,9 +32,6 @@ pub const DIFFQUANT_STE_LSQ_PLUS: diffquant_ste = 6;
 /// g * (1 + delta * sign(g) * (v - r(v))) where Qn < v < Qp, else 0: element-wise gradient scaling as published. Parameter
 /// delta: zero or more, finite, per step; the paper's, on values from 0 to 1, divided by the number of codes less one.
 /// (Lee et al. 2021, arXiv 2104.00903)
-///
-/// Here and below v = (w - offset) / step, r(v) is v rounded in the quantizer's mode, and Qn and Qp are the smallest and the
-/// largest code less the zero point.
 pub const DIFFQUANT_STE_EWGS_SIGNED: diffquant_ste = 7;
 
 /// What happens to w / step when it lies halfway between two codes.

@@ -6,7 +6,7 @@
 //! length, and whole blocks copied in and out through raw pointers. A kernel reads block `i` of every input before it
 //! writes block `i` of any output, which is what makes exact in-place use correct.
 
-use super::{BLOCK, stream};
+use super::{BLOCK, Vectors, stream};
 use std::marker::PhantomData;
 
 /// Up to [`BLOCK`] consecutive elements, starting at `start`.
@@ -87,20 +87,33 @@ impl<'a, T: Copy> Input<'a, T> {
     }
 }
 
-impl<T: Copy + Default> Input<'_, T> {
-    /// Copies a block in; lanes past its count are `T::default()`.
+impl Input<'_, f32> {
+    /// Reads a block; lanes past its count are 0.
     #[inline(always)]
-    pub(super) fn load(&self, block: Block) -> [T; BLOCK] {
+    pub(super) fn load<V: Vectors>(&self, block: Block) -> V::Block {
+        assert!(block.start <= self.len && block.count <= self.len - block.start);
+        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        unsafe {
+            let from = self.start.add(block.start);
+            if block.count == BLOCK { V::load(from) } else { V::load_few(from, block.count) }
+        }
+    }
+}
+
+impl Input<'_, i8> {
+    /// Reads a block of bytes as floats; lanes past its count are 0.
+    #[inline(always)]
+    pub(super) fn load_bytes<V: Vectors>(&self, block: Block) -> V::Block {
         assert!(block.start <= self.len && block.count <= self.len - block.start);
         // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let from = self.start.add(block.start);
             if block.count == BLOCK {
-                return from.cast::<[T; BLOCK]>().read_unaligned();
+                return V::from_bytes(&from.cast::<[i8; BLOCK]>().read_unaligned());
             }
-            let mut lanes = [T::default(); BLOCK];
-            copy_few(from, lanes.as_mut_ptr(), block.count);
-            lanes
+            let mut bytes = [0; BLOCK];
+            copy_few(from, bytes.as_mut_ptr(), block.count);
+            V::from_bytes(&bytes)
         }
     }
 }
@@ -152,27 +165,46 @@ impl<'a, T: Copy> Output<'a, T> {
         self
     }
 
-    /// Copies a block out; lanes past its count are dropped.
-    #[inline(always)]
-    pub(super) fn store(&mut self, block: Block, lanes: &[T; BLOCK]) {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised; `lanes` is a local
-        // of the kernel and cannot overlap it.
-        unsafe {
-            let to = self.start.add(block.start);
-            if block.count != BLOCK {
-                copy_few(lanes.as_ptr(), to, block.count);
-            } else if !(self.streamed && stream::store(to, lanes)) {
-                to.cast::<[T; BLOCK]>().write_unaligned(*lanes);
-            }
-        }
-    }
-
     /// Writes one element.
     pub(crate) fn set(&mut self, index: usize, value: T) {
         assert!(index < self.len);
         // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(index).write(value) }
+    }
+}
+
+impl Output<'_, f32> {
+    /// Writes a block; lanes past its count are dropped.
+    #[inline(always)]
+    pub(super) fn store<V: Vectors>(&mut self, block: Block, lanes: V::Block) {
+        assert!(block.start <= self.len && block.count <= self.len - block.start);
+        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        unsafe {
+            let to = self.start.add(block.start);
+            if block.count != BLOCK {
+                V::store_few(lanes, to, block.count);
+            } else if !(self.streamed && V::stream(lanes, to)) {
+                V::store(lanes, to);
+            }
+        }
+    }
+}
+
+impl Output<'_, i8> {
+    /// Writes a block of bytes; those past its count are dropped.
+    #[inline(always)]
+    pub(super) fn store_bytes<V: Vectors>(&mut self, block: Block, bytes: V::Bytes) {
+        assert!(block.start <= self.len && block.count <= self.len - block.start);
+        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised; the array is a local
+        // and cannot overlap it.
+        unsafe {
+            let to = self.start.add(block.start);
+            if block.count == BLOCK {
+                V::store_bytes(bytes, to, self.streamed);
+            } else {
+                copy_few(V::bytes_to_array(bytes).as_ptr(), to, block.count);
+            }
+        }
     }
 }
 
@@ -185,12 +217,19 @@ impl<T> Drop for Output<'_, T> {
     }
 }
 
-/// Copies fewer than [`BLOCK`] elements, in powers of two: a call of `memcpy` takes longer than the rest of a short kernel.
+impl<'a, T: Copy> From<&'a mut [T]> for Output<'a, T> {
+    fn from(slice: &'a mut [T]) -> Self {
+        // SAFETY: an exclusive slice is ours alone during its lifetime.
+        unsafe { Output::from_raw(slice.as_mut_ptr(), slice.len()) }
+    }
+}
+
+/// Copies at most [`BLOCK`] elements, in powers of two: a call of `memcpy` takes longer than the rest of a short kernel.
 ///
 /// # Safety
 /// `from` is valid for reads and `to` for writes of `count` elements, which do not overlap.
 #[inline(always)]
-unsafe fn copy_few<T: Copy>(from: *const T, to: *mut T, count: usize) {
+pub(super) unsafe fn copy_few<T: Copy>(from: *const T, to: *mut T, count: usize) {
     let mut done = 0;
     macro_rules! copy {
         ($($few:literal)*) => {
@@ -201,13 +240,6 @@ unsafe fn copy_few<T: Copy>(from: *const T, to: *mut T, count: usize) {
             })*
         };
     }
-    copy!(16 8 4 2 1);
+    copy!(32 16 8 4 2 1);
     debug_assert_eq!(done, count);
-}
-
-impl<'a, T: Copy> From<&'a mut [T]> for Output<'a, T> {
-    fn from(slice: &'a mut [T]) -> Self {
-        // SAFETY: an exclusive slice is ours alone during its lifetime.
-        unsafe { Output::from_raw(slice.as_mut_ptr(), slice.len()) }
-    }
 }

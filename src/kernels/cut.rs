@@ -84,6 +84,12 @@ impl Rows {
         range_of(table, self.rows * self.columns, self.last_rows * self.columns, self.cycle)
     }
 
+    /// Whether a row is long enough to be a line of its own, with parameters read from where they are.
+    #[inline(always)]
+    pub(super) fn are_long(&self) -> bool {
+        self.repeat == 1 && self.columns >= 256
+    }
+
     /// Groups of a table.
     #[inline(always)]
     pub(super) fn groups(&self) -> usize {

@@ -1,10 +1,11 @@
 //! Codes back to values: `(code - zero point) * step + offset`. Codes outside a quantizer's range are taken as they are.
 
+use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::groups::{Lanes, Source};
 use super::quantize::values_of;
+use super::vector::Floats;
 use super::walk::{Sum, Work};
-use super::{BLOCK, Vectors};
 
 /// Dequantizes `codes`.
 pub(crate) struct Dequantize<'a> {
@@ -13,6 +14,7 @@ pub(crate) struct Dequantize<'a> {
 }
 
 impl<'a> Dequantize<'a> {
+    #[inline(always)]
     pub(crate) fn new(codes: Input<'a, i8>, values: Output<'a, f32>) -> Self {
         Dequantize { codes, values: values.stream_if_it_pays(&[codes]) }
     }
@@ -22,16 +24,14 @@ impl Work<0> for Dequantize<'_> {
     type Join = Sum;
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; 0] {
-        let codes = self.codes.load(block);
-        let mut levels = [0.0; BLOCK];
-        for lane in 0..BLOCK {
-            levels[lane] = f32::from(codes[lane]);
-            if S::AFFINE {
-                levels[lane] -= lanes.zero_point[lane];
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
+        let mut levels = self.codes.load_bytes::<V>(block);
+        if S::AFFINE {
+            for register in 0..V::REGISTERS {
+                levels[register] = levels[register].minus(lanes.zero_point[register]);
             }
         }
-        self.values.store(block, &values_of::<S>(&levels, lanes));
+        self.values.store::<V>(block, values_of::<V, S>(levels, lanes));
         []
     }
 

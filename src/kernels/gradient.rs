@@ -1,82 +1,44 @@
 //! Gradients through the rounding: of the weights alone, or of weights, scales and offsets in one pass over memory.
 //!
-//! The formula of each estimator is in [`crate::ste`]; here it meets the blocks. The gradient of a scale is a sum of
+//! The formula of each estimator is in [`super::estimator`]; here it meets the blocks. The gradient of a scale is a sum of
 //! `grad_out * slope`, that of an offset a sum of `grad_out` outside the range, times a factor, see [`Factor`].
 
+use super::Vectors;
 use super::buffer::{Block, Input, Output};
+use super::estimator::{Elements, Estimator};
 use super::groups::{Lanes, Source};
-use super::quantize::{CodeBounds, Rounding, levels, values_of, without_offset};
-use super::quotient;
+use super::quantize::{CodeBounds, Rounding, without_offset};
+use super::vector::Floats;
 use super::walk::{Sum, Work};
-use super::{BLOCK, Vectors};
-use crate::ste::{Element, Estimator};
 
-/// What the gradients of a block are computed from.
-struct Examined {
-    w: [f32; BLOCK],
-    grad_out: [f32; BLOCK],
-    levels: [f32; BLOCK],
-    values: [f32; BLOCK],
-    /// `w / step`, or beyond the range; only for estimators that look at the range.
-    quotients: [f32; BLOCK],
-    residuals: [f32; BLOCK],
-    min: [f32; BLOCK],
-    max: [f32; BLOCK],
+/// Quantizes one register of weights as far as `E` needs it.
+#[inline(always)]
+fn examine<V: Vectors, S: Source, E: Estimator>(
+    w: V::Floats,
+    grad_out: V::Floats,
+    lanes: &Lanes<V>,
+    register: usize,
+    bounds: CodeBounds,
     rounding: Rounding,
-}
-
-impl Examined {
-    /// Quantizes a block as far as `E` needs it.
-    #[inline(always)]
-    fn new<V: Vectors, S: Source, E: Estimator>(
-        w: [f32; BLOCK],
-        grad_out: [f32; BLOCK],
-        lanes: &Lanes,
-        range: CodeBounds,
-        rounding: Rounding,
-    ) -> Examined {
-        let (min, max) = range.levels::<S>(lanes);
-        let mut examined = Examined {
-            w,
-            grad_out,
-            levels: [0.0; BLOCK],
-            values: [0.0; BLOCK],
-            quotients: [0.0; BLOCK],
-            residuals: [0.0; BLOCK],
-            min,
-            max,
-            rounding,
-        };
-        if E::READS_RANGE {
-            let from_offset = without_offset::<S>(w, lanes);
-            examined.quotients = quotient::near::<V>(&from_offset, lanes, &min, &max);
-            for lane in 0..BLOCK {
-                let quotient = examined.quotients[lane];
-                let clamped = quotient::smaller(quotient::larger(quotient, min[lane]), max[lane]);
-                examined.levels[lane] = if quotient.is_nan() { 0.0 } else { rounding.round(clamped) };
-            }
-            examined.residuals = quotient::residuals::<V>(&from_offset, &examined.levels, lanes);
-        } else {
-            examined.levels = levels::<V, S>(w, lanes, range, rounding);
-        }
-        examined.values = values_of::<S>(&examined.levels, lanes);
-        examined
+) -> Elements<V::Floats> {
+    let divisor = bounds.divisor::<V, S>(lanes, register);
+    let from_offset = without_offset::<V, S>(w, lanes, register);
+    let mut elements = Elements::of_value(w, w, grad_out);
+    if E::READS_RANGE {
+        let quotient = divisor.near::<V>(from_offset);
+        let level = rounding.round(quotient);
+        elements.level = level.at_least(divisor.min).at_most(divisor.max).only(quotient.is_number());
+        elements.residual = divisor.residual(from_offset, elements.level);
+        elements.rounds_into_range = level.equals(elements.level);
+        elements.is_inside = V::Floats::both(divisor.min.is_below(quotient), quotient.is_below(divisor.max));
+    } else {
+        elements.level = rounding.round(divisor.clamped::<V>(from_offset));
     }
-
-    /// What an estimator sees of one element.
-    #[inline(always)]
-    fn element(&self, lane: usize) -> Element {
-        let quotient = self.quotients[lane];
-        Element {
-            w: self.w[lane],
-            grad_out: self.grad_out[lane],
-            value: self.values[lane],
-            level: self.levels[lane],
-            residual: self.residuals[lane],
-            rounds_into_range: self.rounding.round(quotient) == self.levels[lane],
-            is_inside: (quotient > self.min[lane]) & (quotient < self.max[lane]),
-        }
+    elements.value = elements.level.times(divisor.step);
+    if S::AFFINE {
+        elements.value = elements.value.plus(lanes.offset[register]);
     }
+    elements
 }
 
 /// Gradient of the weights.
@@ -86,23 +48,24 @@ pub(crate) struct WeightGradient<'a, E> {
     values: Option<Input<'a, f32>>,
     grad_out: Input<'a, f32>,
     grad_w: Output<'a, f32>,
-    range: CodeBounds,
+    bounds: CodeBounds,
     rounding: Rounding,
     estimator: E,
 }
 
 impl<'a, E: Estimator> WeightGradient<'a, E> {
+    #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
         values: Option<Input<'a, f32>>,
         grad_out: Input<'a, f32>,
         grad_w: Output<'a, f32>,
-        range: CodeBounds,
+        bounds: CodeBounds,
         rounding: Rounding,
         estimator: E,
     ) -> Self {
         let grad_w = grad_w.stream_if_it_pays(&[grad_out]);
-        WeightGradient { w, values, grad_out, grad_w, range, rounding, estimator }
+        WeightGradient { w, values, grad_out, grad_w, bounds, rounding, estimator }
     }
 
     /// Whether groups do not matter: the tensor may then be walked as one run.
@@ -115,25 +78,27 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
     type Join = Sum;
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; 0] {
-        let (w, grad_out) = (self.w.load(block), self.grad_out.load(block));
-        let mut gradients = [0.0; BLOCK];
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
+        let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
+        let mut gradients = grad_out;
         match &self.values {
             Some(values) if E::READS_VALUE => {
-                let values = values.load(block);
-                for lane in 0..BLOCK {
-                    let element = Element::of_value(w[lane], values[lane], grad_out[lane]);
-                    gradients[lane] = self.estimator.weight_gradient(&element);
+                let values = values.load::<V>(block);
+                for register in 0..V::REGISTERS {
+                    let elements = Elements::of_value(w[register], values[register], grad_out[register]);
+                    gradients[register] = self.estimator.weight_gradient(&elements);
                 }
             }
             _ => {
-                let examined = Examined::new::<V, S, E>(w, grad_out, lanes, self.range, self.rounding);
-                for lane in 0..BLOCK {
-                    gradients[lane] = self.estimator.weight_gradient(&examined.element(lane));
+                for register in 0..V::REGISTERS {
+                    let (bounds, rounding) = (self.bounds, self.rounding);
+                    let elements =
+                        examine::<V, S, E>(w[register], grad_out[register], lanes, register, bounds, rounding);
+                    gradients[register] = self.estimator.weight_gradient(&elements);
                 }
             }
         }
-        self.grad_w.store(block, &gradients);
+        self.grad_w.store::<V>(block, gradients);
         []
     }
 
@@ -150,10 +115,22 @@ pub(crate) struct Factor {
     pub(crate) levels: f64,
 }
 
-impl Factor {
+/// A [`Factor`] for the count that it was last asked for: runs of equal length need one root.
+#[derive(Clone, Copy)]
+struct LastFactor {
+    factor: Factor,
+    count: usize,
+    value: f64,
+}
+
+impl LastFactor {
     #[inline(always)]
-    fn times(&self, sum: f64, count: usize) -> f32 {
-        (sum * (self.numerator / (count as f64 * self.levels).sqrt())) as f32
+    fn of(&mut self, count: usize) -> f64 {
+        if count != self.count {
+            let Factor { numerator, levels } = self.factor;
+            (self.count, self.value) = (count, numerator / (count as f64 * levels).sqrt());
+        }
+        self.value
     }
 }
 
@@ -164,8 +141,8 @@ pub(crate) struct ScaleGradient<'a, E, const TOTALS: usize> {
     grad_w: Option<Output<'a, f32>>,
     grad_scale: Output<'a, f32>,
     grad_offset: Option<Output<'a, f32>>,
-    factor: Factor,
-    range: CodeBounds,
+    factor: LastFactor,
+    bounds: CodeBounds,
     rounding: Rounding,
     estimator: E,
 }
@@ -178,18 +155,20 @@ pub(crate) struct Gradients<'a> {
 }
 
 impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
+    #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
         grad_out: Input<'a, f32>,
         gradients: Gradients<'a>,
         factor: Factor,
-        range: CodeBounds,
+        bounds: CodeBounds,
         rounding: Rounding,
         estimator: E,
     ) -> Self {
         let grad_w = gradients.weights.map(|grad_w| grad_w.stream_if_it_pays(&[grad_out]));
         let (grad_scale, grad_offset) = (gradients.scales, gradients.offsets);
-        ScaleGradient { w, grad_out, grad_w, grad_scale, grad_offset, factor, range, rounding, estimator }
+        let factor = LastFactor { factor, count: 0, value: 0.0 };
+        ScaleGradient { w, grad_out, grad_w, grad_scale, grad_offset, factor, bounds, rounding, estimator }
     }
 }
 
@@ -197,30 +176,28 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
     type Join = Sum;
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; TOTALS] {
-        let (w, grad_out) = (self.w.load(block), self.grad_out.load(block));
-        let examined = Examined::new::<V, S, E>(w, grad_out, lanes, self.range, self.rounding);
-        if let Some(grad_w) = &mut self.grad_w {
-            let mut gradients = [0.0; BLOCK];
-            for lane in 0..BLOCK {
-                gradients[lane] = self.estimator.weight_gradient(&examined.element(lane));
-            }
-            grad_w.store(block, &gradients);
-        }
-        let mut terms = [[0.0; BLOCK]; TOTALS];
-        for lane in 0..BLOCK {
-            let element = examined.element(lane);
-            terms[0][lane] = grad_out[lane] * self.estimator.slope_of_scale(&element);
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
+        let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
+        let mut gradients = grad_out;
+        let mut terms = [grad_out; TOTALS];
+        for register in 0..V::REGISTERS {
+            let (bounds, rounding) = (self.bounds, self.rounding);
+            let elements = examine::<V, S, E>(w[register], grad_out[register], lanes, register, bounds, rounding);
+            gradients[register] = self.estimator.weight_gradient(&elements);
+            terms[0][register] = grad_out[register].times(self.estimator.slope_of_scale(&elements));
             if TOTALS > 1 {
-                terms[1][lane] = self.estimator.offset_gradient(&element);
+                terms[1][register] = self.estimator.offset_gradient(&elements);
             }
+        }
+        if let Some(grad_w) = &mut self.grad_w {
+            grad_w.store::<V>(block, gradients);
         }
         terms
     }
 
     #[inline(always)]
     fn total(&mut self, group: usize, count: usize, totals: [f64; TOTALS]) {
-        self.grad_scale.set(group, self.factor.times(totals[0], count));
+        self.grad_scale.set(group, (totals[0] * self.factor.of(count)) as f32);
         if let (Some(grad_offset), Some(total)) = (&mut self.grad_offset, totals.get(1)) {
             grad_offset.set(group, *total as f32);
         }

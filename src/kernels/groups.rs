@@ -2,9 +2,9 @@
 //!
 //! A group is the weights that share a scale. Its parameters are five numbers; the quantizer keeps them in [`Parameters`],
 //! one array per number, and kernels read them as [`Groups`]. A block whose elements are all of one group takes them from a
-//! [`Splat`], one that crosses groups from a [`Table`].
+//! [`Splat`], one that crosses groups from a [`Row`] or a [`Table`].
 
-use super::BLOCK;
+use super::{BLOCK, Vectors};
 use crate::error::Error;
 
 /// Parameters of a group.
@@ -31,14 +31,14 @@ impl Group {
 }
 
 /// Numbers per group: step, inverse, rest, zero point, offset.
-const ARRAYS: usize = 5;
+pub(super) const AFFINE: usize = 5;
 /// Those that matter when zero points and offsets are 0.
-const SYMMETRIC_ARRAYS: usize = 3;
+pub(super) const SYMMETRIC: usize = 3;
 
 /// The parameters of every group.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
-    arrays: [Vec<f32>; ARRAYS],
+    arrays: [Vec<f32>; AFFINE],
     /// Groups with a zero point or an offset that is not 0.
     affine: usize,
     /// Groups with a step that a quotient cannot be had of by multiplication.
@@ -93,14 +93,13 @@ impl Parameters {
     }
 
     /// As kernels read them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn groups(&self) -> Groups<'_> {
-        let arrays = self.arrays.each_ref().map(Vec::as_slice);
-        Groups { arrays, affine: self.affine > 0, ordinary: self.extraordinary == 0 }
+        Groups(Some(self))
     }
 }
 
-fn numbers_of(group: Group) -> [f32; ARRAYS] {
+fn numbers_of(group: Group) -> [f32; AFFINE] {
     let exact = 1.0 / f64::from(group.step);
     // One over a subnormal step is beyond f32; of such a quantizer only the gradient of the scale suffers.
     let inverse = (exact as f32).min(f32::MAX);
@@ -108,45 +107,62 @@ fn numbers_of(group: Group) -> [f32; ARRAYS] {
     [group.step, inverse, rest, group.zero_point, group.offset]
 }
 
-/// The parameters of every group, borrowed.
+/// The parameters of every group, borrowed; or none, for kernels that need none.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Groups<'a> {
-    arrays: [&'a [f32]; ARRAYS],
-    affine: bool,
-    ordinary: bool,
-}
+pub(crate) struct Groups<'a>(Option<&'a Parameters>);
 
 impl<'a> Groups<'a> {
     /// For kernels that need no parameters.
-    pub(crate) const NONE: Groups<'static> = Groups { arrays: [&[]; ARRAYS], affine: false, ordinary: true };
+    pub(crate) const NONE: Groups<'static> = Groups(None);
 
     /// Whether a zero point or an offset is not 0.
+    #[inline(always)]
     pub(super) fn are_affine(&self) -> bool {
-        self.affine
+        self.0.is_some_and(|parameters| parameters.affine > 0)
     }
 
     /// Whether every step is from 2^-100 to 2^100.
+    #[inline(always)]
     pub(super) fn are_ordinary(&self) -> bool {
-        self.ordinary
+        self.0.is_none_or(|parameters| parameters.extraordinary == 0)
+    }
+
+    /// One number of every group.
+    #[inline(always)]
+    fn array(&self, index: usize) -> &'a [f32] {
+        match self.0 {
+            Some(parameters) => &parameters.arrays[index],
+            None => &[],
+        }
     }
 
     /// The parameters of one group, for each element of a block.
     #[inline(always)]
-    pub(super) fn splat<const AFFINE: bool>(&self, group: usize) -> Splat<AFFINE> {
-        let mut numbers = [0.0; ARRAYS];
-        for (number, array) in numbers.iter_mut().zip(&self.arrays[..arrays::<AFFINE>()]) {
-            // Kernels that need no parameters have none.
-            *number = array.get(group).copied().unwrap_or(0.0);
+    pub(super) fn splat<const NUMBERS: usize>(&self, group: usize) -> Splat<NUMBERS> {
+        let mut numbers = [0.0; NUMBERS];
+        for index in 0..NUMBERS {
+            numbers[index] = self.array(index).get(group).copied().unwrap_or(0.0);
         }
         Splat(numbers)
+    }
+
+    /// The parameters of `columns` elements, each of another group, from `first` on.
+    #[inline(always)]
+    pub(super) fn row<const NUMBERS: usize>(&self, first: usize, columns: usize) -> Row<'a, NUMBERS> {
+        let mut arrays: [&[f32]; NUMBERS] = [&[]; NUMBERS];
+        for index in 0..NUMBERS {
+            arrays[index] = self.array(index).get(first..first + columns).unwrap_or(&[]);
+        }
+        Row(arrays)
     }
 
     /// Writes the parameters of the elements of a row into `table`: `repeat` elements of each group from `first` on, `columns`
     /// elements in all, and all of that `copies` times.
     #[inline(always)]
-    pub(super) fn tabulate<const AFFINE: bool>(&self, row: TableRow, table: &mut Table<AFFINE>) {
+    pub(super) fn tabulate<const NUMBERS: usize>(&self, row: TableRow, table: &mut Table<NUMBERS>) {
         let TableRow { first, columns, repeat, copies } = row;
-        for (array, table) in self.arrays[..arrays::<AFFINE>()].iter().zip(&mut table.0) {
+        for (index, table) in table.0.iter_mut().enumerate() {
+            let array = self.array(index);
             if array.is_empty() {
                 continue;
             }
@@ -173,18 +189,15 @@ pub(super) struct TableRow {
     pub(super) copies: usize,
 }
 
-const fn arrays<const AFFINE: bool>() -> usize {
-    if AFFINE { ARRAYS } else { SYMMETRIC_ARRAYS }
-}
-
 /// The parameters of the elements of a block.
-pub(crate) struct Lanes {
-    pub(super) step: [f32; BLOCK],
+#[derive(Clone, Copy)]
+pub(crate) struct Lanes<V: Vectors> {
+    pub(super) step: V::Block,
     /// `inverse + rest` is one over the step, see [`super::quotient`].
-    pub(super) inverse: [f32; BLOCK],
-    pub(super) rest: [f32; BLOCK],
-    pub(super) zero_point: [f32; BLOCK],
-    pub(super) offset: [f32; BLOCK],
+    pub(super) inverse: V::Block,
+    pub(super) rest: V::Block,
+    pub(super) zero_point: V::Block,
+    pub(super) offset: V::Block,
 }
 
 /// Where the parameters of a block come from.
@@ -193,51 +206,79 @@ pub(crate) trait Source {
     const AFFINE: bool;
 
     /// Those of the 32 elements from `at` on.
-    fn lanes(&self, at: usize) -> Lanes;
+    fn lanes<V: Vectors>(&self, at: usize) -> Lanes<V>;
+}
+
+/// [`Lanes`] of the numbers that there are; the others are 0.
+#[inline(always)]
+fn lanes_of<V: Vectors, const NUMBERS: usize>(numbers: [V::Block; NUMBERS]) -> Lanes<V> {
+    let mut all = [V::splat(0.0); AFFINE];
+    all[..NUMBERS].copy_from_slice(&numbers);
+    let [step, inverse, rest, zero_point, offset] = all;
+    Lanes { step, inverse, rest, zero_point, offset }
 }
 
 /// One group for all.
-pub(super) struct Splat<const AFFINE: bool>([f32; ARRAYS]);
+pub(super) struct Splat<const NUMBERS: usize>([f32; NUMBERS]);
 
-impl<const AFFINE: bool> Source for Splat<AFFINE> {
-    const AFFINE: bool = AFFINE;
+impl<const NUMBERS: usize> Source for Splat<NUMBERS> {
+    const AFFINE: bool = NUMBERS == AFFINE;
 
     #[inline(always)]
-    fn lanes(&self, _at: usize) -> Lanes {
-        let [step, inverse, rest, zero_point, offset] = self.0;
-        Lanes {
-            step: [step; BLOCK],
-            inverse: [inverse; BLOCK],
-            rest: [rest; BLOCK],
-            zero_point: [zero_point; BLOCK],
-            offset: [offset; BLOCK],
+    fn lanes<V: Vectors>(&self, _at: usize) -> Lanes<V> {
+        let mut lanes = [V::splat(0.0); NUMBERS];
+        for index in 0..NUMBERS {
+            lanes[index] = V::splat(self.0[index]);
         }
+        lanes_of(lanes)
     }
 }
 
-/// Most elements of a row that are handled at a time: 4 KiB of floats per array, which stays in the first-level cache.
-pub(super) const TABLE: usize = 1024;
+/// A group for each element of a long row.
+pub(super) struct Row<'a, const NUMBERS: usize>([&'a [f32]; NUMBERS]);
 
-/// A row of parameters, with room for a block that begins at its last element.
-pub(super) struct Table<const AFFINE: bool>([[f32; TABLE + BLOCK]; ARRAYS]);
+impl<const NUMBERS: usize> Source for Row<'_, NUMBERS> {
+    const AFFINE: bool = NUMBERS == AFFINE;
 
-impl<const AFFINE: bool> Table<AFFINE> {
+    #[inline(always)]
+    fn lanes<V: Vectors>(&self, at: usize) -> Lanes<V> {
+        let mut lanes = [V::splat(0.0); NUMBERS];
+        for index in 0..NUMBERS {
+            // Kernels that need no parameters have none.
+            let array = self.0[index].get(at..).unwrap_or(&[]);
+            // SAFETY: the slice has the floats that are read.
+            lanes[index] = unsafe {
+                if array.len() >= BLOCK { V::load(array.as_ptr()) } else { V::load_few(array.as_ptr(), array.len()) }
+            };
+        }
+        lanes_of(lanes)
+    }
+}
+
+/// Most elements of a line whose parameters are tabulated.
+pub(super) const TABLE: usize = 512;
+
+/// The parameters of the elements of a line, with room for a block that begins at its last element.
+pub(super) struct Table<const NUMBERS: usize>([[f32; TABLE + BLOCK]; NUMBERS]);
+
+impl<const NUMBERS: usize> Table<NUMBERS> {
     #[inline(always)]
     pub(super) fn new() -> Self {
-        Table([[0.0; TABLE + BLOCK]; ARRAYS])
+        Table([[0.0; TABLE + BLOCK]; NUMBERS])
     }
 }
 
-impl<const AFFINE: bool> Source for Table<AFFINE> {
-    const AFFINE: bool = AFFINE;
+impl<const NUMBERS: usize> Source for Table<NUMBERS> {
+    const AFFINE: bool = NUMBERS == AFFINE;
 
     #[inline(always)]
-    fn lanes(&self, at: usize) -> Lanes {
-        let mut lanes = [[0.0; BLOCK]; ARRAYS];
-        for array in 0..arrays::<AFFINE>() {
-            lanes[array].copy_from_slice(&self.0[array][at..at + BLOCK]);
+    fn lanes<V: Vectors>(&self, at: usize) -> Lanes<V> {
+        let mut lanes = [V::splat(0.0); NUMBERS];
+        for index in 0..NUMBERS {
+            let array = &self.0[index][at..at + BLOCK];
+            // SAFETY: the slice has a block of floats.
+            lanes[index] = unsafe { V::load(array.as_ptr()) };
         }
-        let [step, inverse, rest, zero_point, offset] = lanes;
-        Lanes { step, inverse, rest, zero_point, offset }
+        lanes_of(lanes)
     }
 }

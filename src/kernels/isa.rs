@@ -5,9 +5,10 @@
 //! process's: results are the same bits whichever it is, so nobody has to agree on it.
 
 use super::Kernel;
-use super::vector::Portable;
+#[cfg(not(target_arch = "x86_64"))]
+use super::vector::Plain;
 #[cfg(target_arch = "x86_64")]
-use super::vector::{Avx2, Avx512};
+use super::vector::{Avx2, Avx512, Sse2};
 use crate::error::Error;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -25,7 +26,7 @@ enum Level {
     /// 256-bit vectors.
     #[cfg(target_arch = "x86_64")]
     Avx2 = 2,
-    /// 512-bit vectors, and the narrowing of 32-bit lanes in one instruction.
+    /// 512-bit vectors.
     #[cfg(target_arch = "x86_64")]
     Avx512 = 3,
 }
@@ -148,7 +149,10 @@ impl Isa {
     #[inline(always)]
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
-            Level::Baseline => kernel.run::<Portable>(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Baseline => kernel.run::<Sse2>(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Baseline => kernel.run::<Plain>(),
             // SAFETY: an `Isa` is made only of a level that is available.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { run_avx2(kernel) },

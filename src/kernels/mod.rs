@@ -1,9 +1,9 @@
 //! The loops over weights, each compiled for every instruction set.
 //!
-//! A kernel says what to do with a block of [`BLOCK`] elements, in plain Rust that the compiler vectorises; a [`Walk`] takes it
-//! over a tensor. [`Isa::run`] calls that loop from a function compiled for the instruction set in use; because every step
-//! down to the block is inlined, that is all it takes to have the same body as SSE2 or as AVX-512 code. Adding an
-//! instruction set is adding a level and a three-line function in [`isa`].
+//! A kernel says once what to do with a block of [`BLOCK`] elements, in terms of [`Vectors`]; a [`Walk`] takes it over a tensor.
+//! [`Isa::run`] calls that loop from a function compiled for the instruction set in use; because every step down to the
+//! block is inlined, that is all it takes to have the same body as SSE2 or as AVX-512 code. Adding an instruction set is
+//! implementing [`Vectors`] for it, and a level and a three-line function in [`isa`].
 //!
 //! Results are the same bits whichever is chosen: each kernel decides on the same IEEE quotients (see [`quotient`]), performs the
 //! same operations in the same order, and sums are laid out in stripes that fit every vector width (see [`walk`]).
@@ -19,6 +19,7 @@
 mod buffer;
 mod cut;
 mod dequantize;
+mod estimator;
 mod gradient;
 mod groups;
 mod isa;
@@ -39,6 +40,7 @@ mod walk;
 pub(crate) use buffer::{Input, Output};
 pub(crate) use cut::{Cut, Rows, Runs};
 pub(crate) use dequantize::Dequantize;
+pub(crate) use estimator::{Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped};
 pub(crate) use gradient::{Factor, Gradients, ScaleGradient, WeightGradient};
 pub(crate) use groups::{Group, Groups, Parameters};
 pub(crate) use isa::Isa;

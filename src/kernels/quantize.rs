@@ -17,11 +17,12 @@
 //! `[min - z, max - z]`, the code gains z and the value the offset. The kernels call a code counted from the zero point a
 //! *level*; where z is 0 they are the same.
 
+use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::groups::{Lanes, Source};
-use super::quotient;
+use super::quotient::Divisor;
+use super::vector::Floats;
 use super::walk::{Sum, Work};
-use super::{BLOCK, Vectors};
 
 /// 1.5 * 2^23: adding it leaves no bits for a fraction.
 const ROUNDS_TO_INTEGER: f32 = 12_582_912.0;
@@ -34,17 +35,15 @@ pub(crate) struct CodeBounds {
 }
 
 impl CodeBounds {
-    /// The smallest and the largest level of each element.
+    /// The divisor of one register of elements, with the range of their levels.
     #[inline(always)]
-    pub(super) fn levels<S: Source>(self, lanes: &Lanes) -> ([f32; BLOCK], [f32; BLOCK]) {
-        let (mut min, mut max) = ([self.min; BLOCK], [self.max; BLOCK]);
+    pub(super) fn divisor<V: Vectors, S: Source>(self, lanes: &Lanes<V>, register: usize) -> Divisor<V::Floats> {
+        let (mut min, mut max) = (V::Floats::splat(self.min), V::Floats::splat(self.max));
         if S::AFFINE {
-            for lane in 0..BLOCK {
-                min[lane] -= lanes.zero_point[lane];
-                max[lane] -= lanes.zero_point[lane];
-            }
+            min = min.minus(lanes.zero_point[register]);
+            max = max.minus(lanes.zero_point[register]);
         }
-        (min, max)
+        Divisor::new::<V>(lanes, register, min, max)
     }
 }
 
@@ -60,41 +59,37 @@ pub(crate) enum Rounding {
 impl Rounding {
     /// `quotient` rounded, plus [`ROUNDS_TO_INTEGER`].
     #[inline(always)]
-    fn shifted(self, quotient: f32) -> f32 {
+    fn shifted<F: Floats>(self, quotient: F) -> F {
         let last_bit = (self == Rounding::HalfAway) as u32;
-        f32::from_bits(quotient.to_bits() | last_bit) + ROUNDS_TO_INTEGER
+        quotient.or(F::splat(f32::from_bits(last_bit))).plus(F::splat(ROUNDS_TO_INTEGER))
     }
 
     /// `quotient`, which is no larger than 2^21, rounded to a whole number.
     #[inline(always)]
-    pub(super) fn round(self, quotient: f32) -> f32 {
-        self.shifted(quotient) - ROUNDS_TO_INTEGER
+    pub(super) fn round<F: Floats>(self, quotient: F) -> F {
+        self.shifted(quotient).minus(F::splat(ROUNDS_TO_INTEGER))
     }
 }
 
-/// The weights less the offset.
+/// One register of weights less the offset.
 #[inline(always)]
-pub(super) fn without_offset<S: Source>(mut w: [f32; BLOCK], lanes: &Lanes) -> [f32; BLOCK] {
-    if S::AFFINE {
-        for lane in 0..BLOCK {
-            w[lane] -= lanes.offset[lane];
-        }
-    }
-    w
+pub(super) fn without_offset<V: Vectors, S: Source>(w: V::Floats, lanes: &Lanes<V>, register: usize) -> V::Floats {
+    if S::AFFINE { w.minus(lanes.offset[register]) } else { w }
 }
 
 /// The levels of a block of weights, each plus [`ROUNDS_TO_INTEGER`].
 #[inline(always)]
 fn shifted_levels<V: Vectors, S: Source>(
-    w: [f32; BLOCK],
-    lanes: &Lanes,
-    range: CodeBounds,
+    w: V::Block,
+    lanes: &Lanes<V>,
+    bounds: CodeBounds,
     rounding: Rounding,
-) -> [f32; BLOCK] {
-    let (min, max) = range.levels::<S>(lanes);
-    let mut shifted = quotient::clamped::<V>(&without_offset::<S>(w, lanes), lanes, &min, &max);
-    for lane in 0..BLOCK {
-        shifted[lane] = rounding.shifted(shifted[lane]);
+) -> V::Block {
+    let mut shifted = w;
+    for register in 0..V::REGISTERS {
+        let divisor = bounds.divisor::<V, S>(lanes, register);
+        let quotient = divisor.clamped::<V>(without_offset::<V, S>(w[register], lanes, register));
+        shifted[register] = rounding.shifted(quotient);
     }
     shifted
 }
@@ -102,26 +97,30 @@ fn shifted_levels<V: Vectors, S: Source>(
 /// The levels of a block of weights.
 #[inline(always)]
 pub(super) fn levels<V: Vectors, S: Source>(
-    w: [f32; BLOCK],
-    lanes: &Lanes,
-    range: CodeBounds,
+    w: V::Block,
+    lanes: &Lanes<V>,
+    bounds: CodeBounds,
     rounding: Rounding,
-) -> [f32; BLOCK] {
-    let mut levels = shifted_levels::<V, S>(w, lanes, range, rounding);
-    for lane in 0..BLOCK {
-        levels[lane] -= ROUNDS_TO_INTEGER;
+) -> V::Block {
+    without_shift::<V>(shifted_levels::<V, S>(w, lanes, bounds, rounding))
+}
+
+#[inline(always)]
+fn without_shift<V: Vectors>(mut shifted: V::Block) -> V::Block {
+    for register in 0..V::REGISTERS {
+        shifted[register] = shifted[register].minus(V::Floats::splat(ROUNDS_TO_INTEGER));
     }
-    levels
+    shifted
 }
 
 /// The values of a block of levels.
 #[inline(always)]
-pub(super) fn values_of<S: Source>(levels: &[f32; BLOCK], lanes: &Lanes) -> [f32; BLOCK] {
-    let mut values = [0.0; BLOCK];
-    for lane in 0..BLOCK {
-        values[lane] = levels[lane] * lanes.step[lane];
+pub(super) fn values_of<V: Vectors, S: Source>(levels: V::Block, lanes: &Lanes<V>) -> V::Block {
+    let mut values = levels;
+    for register in 0..V::REGISTERS {
+        values[register] = levels[register].times(lanes.step[register]);
         if S::AFFINE {
-            values[lane] += lanes.offset[lane];
+            values[register] = values[register].plus(lanes.offset[register]);
         }
     }
     values
@@ -132,21 +131,22 @@ pub(crate) struct Quantize<'a> {
     pub(crate) w: Input<'a, f32>,
     pub(crate) codes: Option<Output<'a, i8>>,
     pub(crate) values: Option<Output<'a, f32>>,
-    pub(crate) range: CodeBounds,
+    pub(crate) bounds: CodeBounds,
     pub(crate) rounding: Rounding,
 }
 
 impl<'a> Quantize<'a> {
+    #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
         codes: Option<Output<'a, i8>>,
         values: Option<Output<'a, f32>>,
-        range: CodeBounds,
+        bounds: CodeBounds,
         rounding: Rounding,
     ) -> Self {
         let codes = codes.map(|codes| codes.stream_if_it_pays(&[w]));
         let values = values.map(|values| values.stream_if_it_pays(&[w]));
-        Quantize { w, codes, values, range, rounding }
+        Quantize { w, codes, values, bounds, rounding }
     }
 }
 
@@ -154,23 +154,19 @@ impl Work<0> for Quantize<'_> {
     type Join = Sum;
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; 0] {
-        let shifted = shifted_levels::<V, S>(self.w.load(block), lanes, self.range, self.rounding);
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
+        let shifted = shifted_levels::<V, S>(self.w.load::<V>(block), lanes, self.bounds, self.rounding);
         if let Some(codes) = &mut self.codes {
-            let mut shifted = shifted;
+            let mut codes_shifted = shifted;
             if S::AFFINE {
-                for lane in 0..BLOCK {
-                    shifted[lane] += lanes.zero_point[lane];
+                for register in 0..V::REGISTERS {
+                    codes_shifted[register] = shifted[register].plus(lanes.zero_point[register]);
                 }
             }
-            codes.store(block, &V::low_bytes(&shifted));
+            codes.store_bytes::<V>(block, V::low_bytes(codes_shifted));
         }
         if let Some(values) = &mut self.values {
-            let mut levels = shifted;
-            for lane in 0..BLOCK {
-                levels[lane] -= ROUNDS_TO_INTEGER;
-            }
-            values.store(block, &values_of::<S>(&levels, lanes));
+            values.store::<V>(block, values_of::<V, S>(without_shift::<V>(shifted), lanes));
         }
         []
     }

@@ -17,82 +17,64 @@
 //! which divides ([`Groups::are_ordinary`](super::Groups::are_ordinary)). Weights are clamped before they are multiplied, so
 //! that infinities meet no zero.
 
+use super::Vectors;
 use super::groups::Lanes;
-use super::{BLOCK, Vectors};
+use super::vector::Floats;
 
-/// `w / step` clamped to `[min, max]`, which are whole numbers; 0 where `w` is NaN. A quotient that was clamped may lie an ulp
-/// beyond the bound, which rounds to the same code.
-#[inline(always)]
-pub(super) fn clamped<V: Vectors>(
-    w: &[f32; BLOCK],
-    lanes: &Lanes,
-    min: &[f32; BLOCK],
-    max: &[f32; BLOCK],
-) -> [f32; BLOCK] {
-    let mut quotients = [0.0; BLOCK];
-    for lane in 0..BLOCK {
-        quotients[lane] = if V::FUSES {
-            let (low, high) = (min[lane] * lanes.step[lane], max[lane] * lanes.step[lane]);
-            let w = larger(w[lane], low);
-            let w = if w.is_nan() { 0.0 } else { smaller(w, high) };
-            w.mul_add(lanes.inverse[lane], w * lanes.rest[lane])
-        } else {
-            let quotient = larger(w[lane] / lanes.step[lane], min[lane]);
-            if quotient.is_nan() { 0.0 } else { smaller(quotient, max[lane]) }
-        };
+/// The parameters of one register of elements, and the range of their levels.
+#[derive(Clone, Copy)]
+pub(super) struct Divisor<F> {
+    pub(super) step: F,
+    inverse: F,
+    rest: F,
+    pub(super) min: F,
+    pub(super) max: F,
+}
+
+impl<F: Floats> Divisor<F> {
+    #[inline(always)]
+    pub(super) fn new<V: Vectors<Floats = F>>(lanes: &Lanes<V>, register: usize, min: F, max: F) -> Self {
+        let (step, inverse, rest) = (lanes.step[register], lanes.inverse[register], lanes.rest[register]);
+        Divisor { step, inverse, rest, min, max }
     }
-    quotients
-}
 
-/// `w / step`, or a number between `max` and `max + 1` for one that is beyond `max`, and the same below `min`; NaN where `w` is.
-#[inline(always)]
-pub(super) fn near<V: Vectors>(
-    w: &[f32; BLOCK],
-    lanes: &Lanes,
-    min: &[f32; BLOCK],
-    max: &[f32; BLOCK],
-) -> [f32; BLOCK] {
-    let mut quotients = [0.0; BLOCK];
-    for lane in 0..BLOCK {
-        let (min, max) = (min[lane] - 1.0, max[lane] + 1.0);
-        quotients[lane] = if V::FUSES {
-            let w = smaller(larger(w[lane], min * lanes.step[lane]), max * lanes.step[lane]);
-            w.mul_add(lanes.inverse[lane], w * lanes.rest[lane])
-        } else {
-            smaller(larger(w[lane] / lanes.step[lane], min), max)
-        };
+    #[inline(always)]
+    fn multiplied(self, w: F) -> F {
+        w.times_plus(self.inverse, w.times(self.rest))
     }
-    quotients
-}
 
-/// `(w - code * step) / step`: how far a weight lies from its code, in steps.
-///
-/// The difference is exact before its one rounding, which makes this more accurate than `w / step - code`; its bits do
-/// not depend on whether the instruction set fuses.
-#[inline(always)]
-pub(super) fn residuals<V: Vectors>(w: &[f32; BLOCK], codes: &[f32; BLOCK], lanes: &Lanes) -> [f32; BLOCK] {
-    let mut residuals = [0.0; BLOCK];
-    for lane in 0..BLOCK {
-        let difference = if V::FUSES {
-            (-codes[lane]).mul_add(lanes.step[lane], w[lane])
+    /// `w / step` clamped to the range; 0 where `w` is NaN. A quotient that was clamped may lie an ulp beyond the bound, which
+    /// rounds to the same level.
+    #[inline(always)]
+    pub(super) fn clamped<V: Vectors<Floats = F>>(self, w: F) -> F {
+        if V::FUSES {
+            let (low, high) = (self.min.times(self.step), self.max.times(self.step));
+            self.multiplied(w.at_least(low).only(w.is_number()).at_most(high))
         } else {
-            // The product is exact in f64, and so is the difference wherever it is at most half a step.
-            (f64::from(w[lane]) - f64::from(codes[lane]) * f64::from(lanes.step[lane])) as f32
-        };
-        residuals[lane] = difference * lanes.inverse[lane];
+            let quotient = w.over(self.step);
+            quotient.at_least(self.min).only(w.is_number()).at_most(self.max)
+        }
     }
-    residuals
-}
 
-/// The larger one; NaN if `number` is.
-#[inline(always)]
-pub(super) fn larger(number: f32, bound: f32) -> f32 {
-    // Comparisons, not `f32::max`: that one has to drop NaN and costs instructions more. In this order it is one.
-    if bound > number { bound } else { number }
-}
+    /// `w / step`, or a number between `max` and `max + 1` for one that is beyond `max`, and the same below `min`; NaN where `w`
+    /// is.
+    #[inline(always)]
+    pub(super) fn near<V: Vectors<Floats = F>>(self, w: F) -> F {
+        let one = F::splat(1.0);
+        let (min, max) = (self.min.minus(one), self.max.plus(one));
+        if V::FUSES {
+            self.multiplied(w.at_least(min.times(self.step)).at_most(max.times(self.step)))
+        } else {
+            w.over(self.step).at_least(min).at_most(max)
+        }
+    }
 
-/// The smaller one; NaN if `number` is.
-#[inline(always)]
-pub(super) fn smaller(number: f32, bound: f32) -> f32 {
-    if bound < number { bound } else { number }
+    /// `(w - level * step) / step`: how far a weight lies from its level, in steps.
+    ///
+    /// The difference is exact before its one rounding, which makes this more accurate than `w / step - level`; its bits do
+    /// not depend on whether the instruction set fuses.
+    #[inline(always)]
+    pub(super) fn residual(self, w: F, level: F) -> F {
+        w.minus_product(level, self.step).times(self.inverse)
+    }
 }

@@ -1,10 +1,11 @@
 //! What calibration asks of the weights of each group: extremes, magnitudes, and the error of a candidate scale.
 
+use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::groups::{Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, levels, values_of, without_offset};
+use super::vector::Floats;
 use super::walk::{Largest, Sum, Work};
-use super::{BLOCK, Vectors};
 
 /// The largest magnitude of each group of `w`, infinite for a group with an element that is not finite.
 pub(crate) struct MaxMagnitude<'a> {
@@ -16,10 +17,10 @@ impl Work<1> for MaxMagnitude<'_> {
     type Join = Largest;
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes) -> [[f32; BLOCK]; 1] {
-        let mut magnitudes = self.w.load(block);
-        for magnitude in &mut magnitudes {
-            *magnitude = nan_to_infinity(magnitude.abs());
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
+        let mut magnitudes = self.w.load::<V>(block);
+        for register in 0..V::REGISTERS {
+            magnitudes[register] = nan_to_infinity(magnitudes[register].abs());
         }
         [magnitudes]
     }
@@ -46,13 +47,13 @@ impl Work<2> for Extremes<'_> {
     type Join = Largest;
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes) -> [[f32; BLOCK]; 2] {
-        let w = self.w.load(block);
-        let mut extremes = [[0.0; BLOCK]; 2];
-        for lane in 0..BLOCK {
-            let (below, above) = (nan_to_infinity(-w[lane]), nan_to_infinity(w[lane]));
-            extremes[0][lane] = if below > 0.0 { below } else { 0.0 };
-            extremes[1][lane] = if above > 0.0 { above } else { 0.0 };
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
+        let w = self.w.load::<V>(block);
+        let mut extremes = [w; 2];
+        for register in 0..V::REGISTERS {
+            let zero = V::Floats::splat(0.0);
+            extremes[0][register] = nan_to_infinity(zero.minus(w[register])).at_least(zero);
+            extremes[1][register] = nan_to_infinity(w[register]).at_least(zero);
         }
         extremes
     }
@@ -71,8 +72,8 @@ impl Work<2> for Extremes<'_> {
 }
 
 #[inline(always)]
-fn nan_to_infinity(number: f32) -> f32 {
-    if number.is_nan() { f32::INFINITY } else { number }
+fn nan_to_infinity<F: Floats>(number: F) -> F {
+    number.or_else(number.is_number(), F::splat(f32::INFINITY))
 }
 
 /// The mean magnitude of each group of `w`.
@@ -85,10 +86,10 @@ impl Work<1> for MeanMagnitude<'_> {
     type Join = Sum;
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes) -> [[f32; BLOCK]; 1] {
-        let mut magnitudes = self.w.load(block);
-        for magnitude in &mut magnitudes {
-            *magnitude = magnitude.abs();
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
+        let mut magnitudes = self.w.load::<V>(block);
+        for register in 0..V::REGISTERS {
+            magnitudes[register] = magnitudes[register].abs();
         }
         [magnitudes]
     }
@@ -126,17 +127,16 @@ impl Work<3> for Fits<'_> {
     type Join = Sum;
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; 3] {
-        let w = self.w.load(block);
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 3] {
+        let w = self.w.load::<V>(block);
         let levels = levels::<V, S>(w, lanes, self.bounds, self.rounding);
-        let values = values_of::<S>(&levels, lanes);
-        let from_offset = without_offset::<S>(w, lanes);
-        let mut terms = [[0.0; BLOCK]; 3];
-        for lane in 0..BLOCK {
-            let error = w[lane] - values[lane];
-            terms[0][lane] = error * error;
-            terms[1][lane] = from_offset[lane] * levels[lane];
-            terms[2][lane] = levels[lane] * levels[lane];
+        let values = values_of::<V, S>(levels, lanes);
+        let mut terms = [w; 3];
+        for register in 0..V::REGISTERS {
+            let (error, level) = (w[register].minus(values[register]), levels[register]);
+            terms[0][register] = error.times(error);
+            terms[1][register] = without_offset::<V, S>(w[register], lanes, register).times(level);
+            terms[2][register] = level.times(level);
         }
         terms
     }

@@ -1,31 +1,55 @@
 //! The oracle: every kernel again, one element at a time, in the words of the specification.
 //!
-//! Nothing here is shared with the kernels but the estimators' formulas. Rounding is the standard library's, sums are laid
-//! out as [`super::reduce`] describes but written as plain loops. Speed does not matter; being obviously right does.
+//! Nothing here is shared with the kernels. Rounding is the standard library's, the quotient a division, sums are laid out as
+//! [`super::walk`] describes but written as plain loops. Speed does not matter; being obviously right does.
 
-use super::{CodeBounds, Rounding};
+use super::{CodeBounds, Cut, Group, Rounding, Rows, Runs};
 use crate::ste::SteVariant;
 
-/// The code of `w`.
-pub(super) fn code(w: f32, step: f32, range: CodeBounds, rounding: Rounding) -> i8 {
+/// A weight, quantized.
+pub(super) struct Quantized {
+    /// The code less the zero point.
+    pub(super) level: f32,
+    pub(super) code: i8,
+    pub(super) value: f32,
+    /// Where the weight lies in the range, as the masks of the estimators see it.
+    rounds_into_range: bool,
+    is_inside: bool,
+    residual: f32,
+}
+
+/// Quantizes `w`.
+pub(super) fn quantize(w: f32, group: Group, bounds: CodeBounds, rounding: Rounding) -> Quantized {
+    let Group { step, zero_point, offset } = group;
+    let w = if offset == 0.0 { w } else { w - offset };
+    let (min, max) = (bounds.min - zero_point, bounds.max - zero_point);
     let quotient = w / step;
-    if quotient.is_nan() {
-        return 0;
-    }
     let rounded = match rounding {
         Rounding::HalfAway => quotient.round(),
         Rounding::HalfEven => quotient.round_ties_even(),
     };
-    rounded.clamp(range.min, range.max) as i8
+    // Adding 0 turns -0.0, a rounded quotient, into the 0.0 that a code stands for.
+    let level = if quotient.is_nan() { 0.0 } else { rounded.clamp(min, max) + 0.0 };
+    let value = if offset == 0.0 { level * step } else { level * step + offset };
+    let inverse = ((1.0 / f64::from(step)) as f32).min(f32::MAX);
+    let difference = (f64::from(w) - f64::from(level) * f64::from(step)) as f32;
+    Quantized {
+        level,
+        code: (level + zero_point) as i8,
+        value,
+        rounds_into_range: rounded >= min && rounded <= max,
+        is_inside: quotient > min && quotient < max,
+        residual: difference * inverse,
+    }
 }
 
-/// The value of a code.
-pub(super) fn value(code: i8, step: f32) -> f32 {
-    f32::from(code) * step
+/// Whether the estimator passes the gradient on.
+fn passes(ste: SteVariant, quantized: &Quantized) -> bool {
+    if ste == SteVariant::RangeClipped { quantized.rounds_into_range } else { quantized.is_inside }
 }
 
 /// The gradient of a weight.
-pub(super) fn weight_gradient(ste: SteVariant, w: f32, value: f32, g: f32) -> f32 {
+pub(super) fn weight_gradient(ste: SteVariant, w: f32, quantized: &Quantized, g: f32) -> f32 {
     match ste {
         SteVariant::Standard | SteVariant::LearnedStepSize => g,
         SteVariant::Clipped { clip_val } => {
@@ -35,33 +59,121 @@ pub(super) fn weight_gradient(ste: SteVariant, w: f32, value: f32, g: f32) -> f3
                 0.0
             }
         }
-        SteVariant::Ewgs { lambda } => g * (1.0 + lambda * (w - value).abs()),
+        SteVariant::Ewgs { lambda } => g * (1.0 + lambda * (w - quantized.value).abs()),
+        _ if !passes(ste, quantized) => 0.0,
+        SteVariant::EwgsSigned { delta } => {
+            g * (1.0 + delta * if g.is_sign_negative() { -quantized.residual } else { quantized.residual })
+        }
+        _ => g,
     }
 }
 
-/// The sum of `terms` in the order that the library promises.
-pub(super) fn sum(terms: &[f32]) -> f64 {
+/// The term of a weight in the gradient of its scale.
+pub(super) fn scale_term(ste: SteVariant, quantized: &Quantized, g: f32) -> f32 {
+    g * if ste.reads_range() && passes(ste, quantized) { -quantized.residual } else { quantized.level }
+}
+
+/// The term of a weight in the gradient of its offset.
+pub(super) fn offset_term(ste: SteVariant, quantized: &Quantized, g: f32) -> f32 {
+    if passes(ste, quantized) { 0.0 } else { g }
+}
+
+/// The group of every element.
+pub(super) fn groups_of(cut: Cut) -> Vec<usize> {
+    let mut groups = Vec::new();
+    match cut {
+        Cut::Runs(Runs { outer, groups: count, len, last_len, cycle }) => {
+            for run in 0..outer * count {
+                let len = if (run + 1) % cycle == 0 { last_len } else { len };
+                groups.extend(std::iter::repeat_n(run % count, len));
+            }
+        }
+        Cut::Rows(Rows { tables, rows, last_rows, cycle, columns, repeat }) => {
+            for table in 0..tables {
+                let first = table * columns.div_ceil(repeat);
+                for _ in 0..if (table + 1) % cycle == 0 { last_rows } else { rows } {
+                    groups.extend((0..columns).map(|column| first + column / repeat));
+                }
+            }
+        }
+    }
+    groups
+}
+
+/// The sum of the terms of each group, in the order that the library promises.
+pub(super) fn sums(cut: Cut, terms: &[f32]) -> Vec<f64> {
+    match cut {
+        Cut::Runs(runs) => sums_of_runs(runs, terms),
+        Cut::Rows(rows) => sums_of_rows(rows, terms),
+    }
+}
+
+fn sums_of_runs(runs: Runs, mut terms: &[f32]) -> Vec<f64> {
+    let mut sums = vec![0.0; runs.groups];
+    for run in 0..runs.outer * runs.groups {
+        let (these, rest) = terms.split_at(if (run + 1) % runs.cycle == 0 { runs.last_len } else { runs.len });
+        sums[run % runs.groups] += sum_of_run(these);
+        terms = rest;
+    }
+    sums
+}
+
+fn sum_of_run(terms: &[f32]) -> f64 {
+    if terms.len() <= 256 {
+        return pairwise(&stripes(terms)).into();
+    }
     let tiles_per_superblock = terms.len().div_ceil(256).div_ceil(512).max(1);
     let mut sum = 0.0;
     for superblock in terms.chunks(512 * tiles_per_superblock) {
         let mut superblock_sum = 0.0;
         for tile in superblock.chunks(512) {
-            let mut stripes = [0.0f32; 32];
-            for (at, term) in tile.iter().enumerate() {
-                stripes[at % 32] += term;
-            }
-            superblock_sum += pairwise(&stripes.map(f64::from));
+            superblock_sum += pairwise(&stripes(tile).map(f64::from));
         }
         sum += superblock_sum;
     }
     sum
 }
 
+fn stripes(terms: &[f32]) -> [f32; 32] {
+    let mut stripes = [0.0f32; 32];
+    for (at, term) in terms.iter().enumerate() {
+        stripes[at % 32] += term;
+    }
+    stripes
+}
+
 /// Element i and element i + half, over and over.
-fn pairwise(numbers: &[f64]) -> f64 {
+fn pairwise<T: Copy + std::ops::Add<Output = T>>(numbers: &[T]) -> T {
     if let [number] = numbers {
         return *number;
     }
     let (low, high) = numbers.split_at(numbers.len() / 2);
-    pairwise(&low.iter().zip(high).map(|(a, b)| a + b).collect::<Vec<_>>())
+    pairwise(&low.iter().zip(high).map(|(a, b)| *a + *b).collect::<Vec<_>>())
+}
+
+fn sums_of_rows(rows: Rows, mut terms: &[f32]) -> Vec<f64> {
+    let mut sums = Vec::new();
+    for table in 0..rows.tables {
+        let count = if (table + 1) % rows.cycle == 0 { rows.last_rows } else { rows.rows };
+        let (these, rest) = terms.split_at(count * rows.columns);
+        terms = rest;
+        let is_long = rows.repeat == 1 && rows.columns >= 256;
+        let in_line = if is_long { 1 } else { (512 / rows.columns).clamp(1, count) };
+        // The sum of each place of a line.
+        let mut places = vec![0.0f64; in_line * rows.columns];
+        for chunk in these.chunks(16 * places.len()) {
+            for (place, sum) in places.iter_mut().enumerate() {
+                let column = chunk.iter().skip(place).step_by(in_line * rows.columns);
+                if let Some(recent) = column.copied().reduce(|a, b| a + b) {
+                    *sum += f64::from(recent);
+                }
+            }
+        }
+        for group in 0..rows.columns.div_ceil(rows.repeat) {
+            let columns = group * rows.repeat..rows.columns.min((group + 1) * rows.repeat);
+            let of_group = columns.flat_map(|column| places.iter().skip(column).step_by(rows.columns));
+            sums.push(of_group.fold(0.0, |sum, place| sum + place));
+        }
+    }
+    sums
 }

@@ -2,13 +2,16 @@
 
 use super::buffer::Block;
 use super::cut::Rows;
-use super::groups::{Groups, Source, TABLE, Table, TableRow};
+use super::groups::{AFFINE, Groups, SYMMETRIC, Source, TABLE, Table, TableRow};
 use super::walk::{Join, Work, masked};
 use super::{BLOCK, Kernel, Vectors};
 use std::ops::Range;
 
 /// Lines between two folds of their columns.
 const LINES: usize = 16;
+
+/// Most places of a line whose totals are kept at a time.
+const COLUMNS: usize = 1024;
 
 /// What is to be walked.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +26,9 @@ pub(super) enum PartOfRows {
 
 /// Part of a walk over rows.
 pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
-    pub(super) work: &'a mut W,
-    pub(super) rows: Rows,
+    /// By value: of a work behind a reference, each store might change what the next block reads of it.
+    pub(super) work: W,
+    pub(super) rows: &'a Rows,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRows,
 }
@@ -32,57 +36,73 @@ pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRows<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        if self.groups.are_affine() { self.walk::<V, AFFINE>() } else { self.walk::<V, SYMMETRIC>() }
     }
 }
 
 impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
     #[inline(always)]
-    fn walk<V: Vectors, const AFFINE: bool>(mut self) {
+    fn walk<V: Vectors, const NUMBERS: usize>(mut self) {
         let rows = self.rows;
         let (tables, some_lines, some_stretches) = match self.part.clone() {
             PartOfRows::Tables(tables) => (tables, None, None),
             PartOfRows::Lines { table, lines } => (table..table + 1, Some(lines), None),
             PartOfRows::Stretches { table, stretches } => (table..table + 1, None, Some(stretches)),
         };
-        let mut table_of_parameters = Table::<AFFINE>::new();
         let mut columns = Columns::<TOTALS>::new();
-        for table in tables {
-            let lines = Lines::of(&rows, table);
-            let first = table * rows.groups();
-            for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
-                let places = lines.places(stretch);
-                let row = TableRow {
-                    first: first + places.start / rows.repeat,
-                    columns: places.len().min(rows.columns),
-                    repeat: rows.repeat,
-                    copies: lines.rows_in_line,
-                };
-                self.groups.tabulate(row, &mut table_of_parameters);
-                let mut since_fold = 0;
-                let mut folded = false;
-                for line in some_lines.clone().unwrap_or(0..lines.count) {
-                    let (start, end) = lines.elements(line, &places);
-                    let mut at = start;
-                    while at < end {
-                        let block = Block::first_of(at, end);
-                        let lanes = table_of_parameters.lanes(at - start);
-                        let terms = masked(self.work.block::<V, Table<AFFINE>>(block, &lanes), block);
-                        columns.join::<W::Join>(at - start, &terms, since_fold == 0);
-                        at += BLOCK;
-                    }
-                    if TOTALS > 0 {
-                        // A last line may have fewer rows; what it does not reach keeps the line before.
-                        columns.reached = if since_fold == 0 { end - start } else { columns.reached };
-                        since_fold += 1;
-                        if since_fold == LINES || line + 1 == lines.count {
-                            columns.fold::<W::Join>(!folded);
-                            (folded, since_fold) = (true, 0);
-                        }
-                    }
+        // A table is room that a long row does not need.
+        if rows.are_long() {
+            for table in tables {
+                let lines = Lines::of(rows, table, TOTALS > 0);
+                for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
+                    let row = lines.row(rows, table, stretch);
+                    let source = self.groups.row::<NUMBERS>(row.first, row.columns);
+                    self.stretch::<V, _>(&lines, stretch, some_lines.clone(), &source, &mut columns);
+                    self.total_columns(rows, &lines, stretch, row, &columns);
                 }
-                if TOTALS > 0 {
-                    self.total_columns(&rows, &lines, &columns, row, places.len());
+            }
+        } else {
+            let mut source = Table::<NUMBERS>::new();
+            for table in tables {
+                let lines = Lines::of(rows, table, TOTALS > 0);
+                for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
+                    let row = lines.row(rows, table, stretch);
+                    self.groups.tabulate(row, &mut source);
+                    self.stretch::<V, _>(&lines, stretch, some_lines.clone(), &source, &mut columns);
+                    self.total_columns(rows, &lines, stretch, row, &columns);
+                }
+            }
+        }
+    }
+
+    /// Walks the lines of a stretch, or some of them.
+    #[inline(always)]
+    fn stretch<V: Vectors, S: Source>(
+        &mut self,
+        lines: &Lines,
+        stretch: usize,
+        some: Option<Range<usize>>,
+        source: &S,
+        columns: &mut Columns<TOTALS>,
+    ) {
+        let places = lines.places(stretch);
+        let (mut since_fold, mut folded) = (0, false);
+        for line in some.unwrap_or(0..lines.count) {
+            let (start, end) = lines.elements(line, &places);
+            let mut at = start;
+            while at < end {
+                let block = Block::first_of(at, end);
+                let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, &source.lanes(at - start)), block);
+                columns.join::<V, W::Join>(at - start, &terms, since_fold == 0);
+                at += block.count();
+            }
+            if TOTALS > 0 {
+                // A last line may have fewer rows; what it does not reach keeps the line before.
+                columns.reached = if since_fold == 0 { end - start } else { columns.reached };
+                since_fold += 1;
+                if since_fold == LINES || line + 1 == lines.count {
+                    columns.fold::<W::Join>(!folded);
+                    (folded, since_fold) = (true, 0);
                 }
             }
         }
@@ -90,7 +110,22 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
 
     /// Joins the places of each group.
     #[inline(always)]
-    fn total_columns(&mut self, rows: &Rows, lines: &Lines, columns: &Columns<TOTALS>, row: TableRow, places: usize) {
+    fn total_columns(&mut self, rows: &Rows, lines: &Lines, stretch: usize, row: TableRow, columns: &Columns<TOTALS>) {
+        if TOTALS == 0 {
+            return;
+        }
+        let places = lines.places(stretch).len();
+        if rows.are_long() {
+            // A group for each place: nothing to join.
+            for place in 0..places {
+                let mut total = [0.0; TOTALS];
+                for (total, sums) in total.iter_mut().zip(&columns.totals) {
+                    *total = sums[place];
+                }
+                self.work.total(row.first + place, lines.rows, total);
+            }
+            return;
+        }
         let groups = row.columns.div_ceil(rows.repeat);
         for group in 0..groups {
             let (start, end) = (group * rows.repeat, row.columns.min((group + 1) * rows.repeat));
@@ -126,14 +161,27 @@ pub(super) struct Lines {
 
 impl Lines {
     #[inline(always)]
-    pub(super) fn of(rows: &Rows, table: usize) -> Lines {
+    pub(super) fn of(rows: &Rows, table: usize, totals: bool) -> Lines {
         let Range { start, end } = rows.range_of(table);
         let count_of_rows = (end - start) / rows.columns;
-        let rows_in_line = (TABLE / rows.columns).clamp(1, count_of_rows.max(1));
+        let rows_in_line = if rows.are_long() { 1 } else { (TABLE / rows.columns).clamp(1, count_of_rows.max(1)) };
         let pitch = rows_in_line * rows.columns;
-        let stretch = if pitch <= TABLE { pitch } else { TABLE / rows.repeat * rows.repeat };
+        let stretch = match (rows.are_long(), totals) {
+            (true, true) => pitch.min(COLUMNS),
+            (true, false) => pitch,
+            (false, _) => pitch.min(TABLE / rows.repeat * rows.repeat),
+        };
         let (count, stretches) = (count_of_rows.div_ceil(rows_in_line), pitch.div_ceil(stretch));
         Lines { start, end, pitch, count, rows: count_of_rows, rows_in_line, stretch, stretches }
+    }
+
+    /// The parameters of a stretch.
+    #[inline(always)]
+    fn row(&self, rows: &Rows, table: usize, stretch: usize) -> TableRow {
+        let places = self.places(stretch);
+        let first = table * rows.groups() + places.start / rows.repeat;
+        let columns = places.len().min(rows.columns);
+        TableRow { first, columns, repeat: rows.repeat, copies: self.rows_in_line }
     }
 
     /// The places in a line of a stretch.
@@ -152,8 +200,8 @@ impl Lines {
 
 /// Totals per place of a line.
 struct Columns<const TOTALS: usize> {
-    recent: [[f32; TABLE + BLOCK]; TOTALS],
-    totals: [[f64; TABLE]; TOTALS],
+    recent: [[f32; COLUMNS + BLOCK]; TOTALS],
+    totals: [[f64; COLUMNS]; TOTALS],
     /// Places that the first line since the last fold had.
     reached: usize,
 }
@@ -161,16 +209,24 @@ struct Columns<const TOTALS: usize> {
 impl<const TOTALS: usize> Columns<TOTALS> {
     #[inline(always)]
     fn new() -> Self {
-        Columns { recent: [[0.0; TABLE + BLOCK]; TOTALS], totals: [[0.0; TABLE]; TOTALS], reached: 0 }
+        Columns { recent: [[0.0; COLUMNS + BLOCK]; TOTALS], totals: [[0.0; COLUMNS]; TOTALS], reached: 0 }
     }
 
     /// Joins the terms of a block that begins in place `at`.
     #[inline(always)]
-    fn join<J: Join>(&mut self, at: usize, terms: &[[f32; BLOCK]; TOTALS], first: bool) {
+    fn join<V: Vectors, J: Join>(&mut self, at: usize, terms: &[V::Block; TOTALS], first: bool) {
         for index in 0..TOTALS {
             let recent = &mut self.recent[index][at..at + BLOCK];
-            for lane in 0..BLOCK {
-                recent[lane] = if first { terms[index][lane] } else { J::join(recent[lane], terms[index][lane]) };
+            let mut joined = terms[index];
+            // SAFETY: the slice has a block of floats.
+            unsafe {
+                if !first {
+                    let so_far = V::load(recent.as_ptr());
+                    for register in 0..V::REGISTERS {
+                        joined[register] = J::join(so_far[register], joined[register]);
+                    }
+                }
+                V::store(joined, recent.as_mut_ptr());
             }
         }
     }

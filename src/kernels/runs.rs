@@ -2,8 +2,8 @@
 
 use super::buffer::Block;
 use super::cut::Runs;
-use super::groups::{Groups, Source};
-use super::walk::{Join, Largest, Work, join_all, join_lanes, masked};
+use super::groups::{AFFINE, Groups, Lanes, SYMMETRIC, Source};
+use super::walk::{Join, Work, join_all, join_lanes, masked};
 use super::{BLOCK, Kernel, Output, Vectors};
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ const SHORT: usize = 8 * BLOCK;
 pub(super) const SUPERBLOCKS: usize = 256;
 
 /// Groups whose totals over several runs are kept at a time.
-const KEPT: usize = 64;
+const KEPT: usize = 16;
 
 /// Elements of a superblock in a run of `n`.
 #[inline(always)]
@@ -27,17 +27,18 @@ pub(super) fn superblock_length(n: usize) -> usize {
 
 /// What is to be walked.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum PartOfRuns {
-    /// These groups of these outer indices.
-    Groups { outer: Range<usize>, groups: Range<usize> },
-    /// Some superblocks of the one run of a group; whoever divided it joins their totals.
-    Superblocks { group: usize, range: Range<usize> },
+pub(super) struct PartOfRuns {
+    pub(super) outer: Range<usize>,
+    pub(super) groups: Range<usize>,
+    /// Some superblocks of the one run of the one group; whoever divided it joins their totals.
+    pub(super) superblocks: Option<Range<usize>>,
 }
 
 /// Part of a walk over runs.
 pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
-    pub(super) work: &'a mut W,
-    pub(super) runs: Runs,
+    /// By value: of a work behind a reference, each store might change what the next block reads of it.
+    pub(super) work: W,
+    pub(super) runs: &'a Runs,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRuns,
     /// Where the totals of superblocks go.
@@ -47,22 +48,15 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        if self.groups.are_affine() { self.walk::<V, AFFINE>() } else { self.walk::<V, SYMMETRIC>() }
     }
 }
 
 impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
-    fn walk<V: Vectors, const AFFINE: bool>(mut self) {
-        match self.part.clone() {
-            PartOfRuns::Groups { outer, groups } => self.groups::<V, AFFINE>(outer, groups),
-            PartOfRuns::Superblocks { group, range } => self.superblocks::<V, AFFINE>(group, range),
-        }
-    }
-
-    #[inline(always)]
-    fn groups<V: Vectors, const AFFINE: bool>(&mut self, outer: Range<usize>, groups: Range<usize>) {
+    fn walk<V: Vectors, const NUMBERS: usize>(mut self) {
         let runs = self.runs;
+        let PartOfRuns { outer, groups, superblocks } = self.part.clone();
         let mut kept = [[0.0; TOTALS]; KEPT];
         let mut first = groups.start;
         while first < groups.end {
@@ -70,15 +64,15 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             let mut count = 0;
             for o in outer.clone() {
                 for group in first..end {
-                    let elements = runs.range_of(o * runs.groups + group);
-                    count = elements.len();
-                    let source = self.groups.splat::<AFFINE>(group);
-                    let total = total_of_run::<V, W, _, TOTALS>(self.work, elements.start, elements.end, &source);
+                    let run = runs.range_of(o * runs.groups + group);
+                    count = run.len();
+                    let source = self.groups.splat::<NUMBERS>(group);
+                    let total = self.run_total::<V, _>(run, superblocks.clone(), &source);
+                    if runs.outer == 1 && superblocks.is_none() {
+                        self.work.total(group, count, total);
+                    }
                     let so_far = &mut kept[group - first];
                     *so_far = if o == outer.start { total } else { join_all::<W::Join, TOTALS>(*so_far, total) };
-                    if runs.outer == 1 {
-                        self.work.total(group, count, *so_far);
-                    }
                 }
             }
             if runs.outer != 1 && TOTALS > 0 {
@@ -90,135 +84,111 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         }
     }
 
+    /// The total of a run, or nothing when `some` of its superblocks are to be kept apart.
     #[inline(always)]
-    fn superblocks<V: Vectors, const AFFINE: bool>(&mut self, group: usize, range: Range<usize>) {
-        let elements = self.runs.range_of(group);
-        let length = superblock_length(elements.len());
-        let source = self.groups.splat::<AFFINE>(group);
-        for superblock in range {
-            let start = elements.start + superblock * length;
-            let end = elements.end.min(start + length);
-            let total = total_of_tiles::<V, W, _, TOTALS>(self.work, start, end, &source);
-            if let Some(totals) = &mut self.superblock_totals {
-                totals.set(superblock, total);
+    fn run_total<V: Vectors, S: Source>(
+        &mut self,
+        run: Range<usize>,
+        some: Option<Range<usize>>,
+        source: &S,
+    ) -> [f64; TOTALS] {
+        let lanes = source.lanes::<V>(0);
+        let mut total = [0.0; TOTALS];
+        // By itself, for what is below costs a block of 32 half of its time.
+        if run.len() <= SHORT {
+            let mut stripes = [V::splat(0.0); TOTALS];
+            self.few::<V, S>(run.start, run.end, &lanes, &mut stripes);
+            for index in 0..TOTALS {
+                total[index] = W::Join::fold::<V>(stripes[index]).into();
+            }
+            return total;
+        }
+        let length = superblock_length(run.len());
+        let (mut superblock, mut at, mut end) = (0, run.start, run.end);
+        if let Some(some) = some {
+            (superblock, at, end) =
+                (some.start, run.start + some.start * length, end.min(run.start + some.end * length));
+        }
+        while at < end {
+            let superblock_end = end.min(at + length);
+            let mut partial = [0.0; TOTALS];
+            if W::Join::IN_ANY_ORDER && TOTALS > 0 {
+                partial = self.in_any_order::<V, S>(at, superblock_end, &lanes);
+                at = superblock_end;
+            }
+            while at < superblock_end {
+                let tile_end = superblock_end.min(at + TILE);
+                let stripes = self.stripes::<V, S>(at, tile_end, &lanes);
+                for index in 0..TOTALS {
+                    partial[index] += fold(&V::to_array(stripes[index]));
+                }
+                at = tile_end;
+            }
+            match &mut self.superblock_totals {
+                Some(totals) => totals.set(superblock, partial),
+                None => total = join_all::<W::Join, TOTALS>(total, partial),
+            }
+            superblock += 1;
+        }
+        total
+    }
+
+    /// The terms of consecutive elements, element i in stripe `i % 32`.
+    #[inline(always)]
+    fn stripes<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
+        let mut stripes = [V::splat(0.0); TOTALS];
+        let mut at = start;
+        // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
+        while end - at >= BLOCK {
+            let terms = self.work.block::<V, S>(Block::full(at), lanes);
+            join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
+            at += BLOCK;
+        }
+        self.few::<V, S>(at, end, lanes, &mut stripes);
+        stripes
+    }
+
+    /// The same for few elements, joined to what there is.
+    #[inline(always)]
+    fn few<V: Vectors, S: Source>(
+        &mut self,
+        start: usize,
+        end: usize,
+        lanes: &Lanes<V>,
+        stripes: &mut [V::Block; TOTALS],
+    ) {
+        let mut at = start;
+        while at < end {
+            let block = Block::first_of(at, end);
+            let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, lanes), block);
+            join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
+            at += block.count();
+        }
+    }
+
+    /// Four places of a run at a time: a maximum waits for the one before it, and memory answers four streams faster than one.
+    #[inline(always)]
+    fn in_any_order<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [f64; TOTALS] {
+        const STREAMS: usize = 4;
+        let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
+        let mut stripes = [[V::splat(0.0); TOTALS]; STREAMS];
+        for at in (start..start + quarter).step_by(BLOCK) {
+            for stream in 0..STREAMS {
+                let terms = self.work.block::<V, S>(Block::full(at + stream * quarter), lanes);
+                join_lanes::<V, W::Join, TOTALS>(&mut stripes[stream], &terms);
             }
         }
-    }
-}
-
-/// The total of a run.
-#[inline(always)]
-fn total_of_run<V: Vectors, W: Work<TOTALS>, S: Source, const TOTALS: usize>(
-    work: &mut W,
-    start: usize,
-    end: usize,
-    source: &S,
-) -> [f64; TOTALS] {
-    if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-        return total_in_any_order::<V, W, S, TOTALS>(work, start, end, source);
-    }
-    let short = end - start <= SHORT;
-    let superblock = superblock_length(end - start);
-    let (mut total, mut partial) = ([0.0; TOTALS], [0.0; TOTALS]);
-    let (mut at, mut boundary) = (start, start + superblock);
-    while at < end {
-        let tile_end = end.min(at + TILE);
-        let stripes = stripes_of_tile::<V, W, S, TOTALS>(work, at, tile_end, source);
+        self.few::<V, S>(start + STREAMS * quarter, end, lanes, &mut stripes[0]);
+        let [mut all, rest @ ..] = stripes;
+        for more in &rest {
+            join_lanes::<V, W::Join, TOTALS>(&mut all, more);
+        }
+        let mut totals = [0.0; TOTALS];
         for index in 0..TOTALS {
-            partial[index] += if short { fold_short(&stripes[index]) } else { fold(&stripes[index]) };
+            totals[index] = W::Join::fold::<V>(all[index]).into();
         }
-        at = tile_end;
-        if at == boundary || at == end {
-            total = join_all::<W::Join, TOTALS>(total, partial);
-            partial = [0.0; TOTALS];
-            boundary += superblock;
-        }
+        totals
     }
-    total
-}
-
-/// The total of whole tiles of one run.
-#[inline(always)]
-fn total_of_tiles<V: Vectors, W: Work<TOTALS>, S: Source, const TOTALS: usize>(
-    work: &mut W,
-    start: usize,
-    end: usize,
-    source: &S,
-) -> [f64; TOTALS] {
-    if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-        return total_in_any_order::<V, W, S, TOTALS>(work, start, end, source);
-    }
-    let mut total = [0.0; TOTALS];
-    let mut at = start;
-    while at < end {
-        let tile_end = end.min(at + TILE);
-        let stripes = stripes_of_tile::<V, W, S, TOTALS>(work, at, tile_end, source);
-        for index in 0..TOTALS {
-            total[index] += fold(&stripes[index]);
-        }
-        at = tile_end;
-    }
-    total
-}
-
-#[inline(always)]
-fn stripes_of_tile<V: Vectors, W: Work<TOTALS>, S: Source, const TOTALS: usize>(
-    work: &mut W,
-    start: usize,
-    end: usize,
-    source: &S,
-) -> [[f32; BLOCK]; TOTALS] {
-    let mut stripes = [[0.0; BLOCK]; TOTALS];
-    let mut at = start;
-    while end - at >= BLOCK {
-        let terms = work.block::<V, S>(Block::full(at), &source.lanes(0));
-        join_lanes::<W::Join, TOTALS>(&mut stripes, &terms);
-        at += BLOCK;
-    }
-    if at < end {
-        let block = Block::first_of(at, end);
-        let terms = masked(work.block::<V, S>(block, &source.lanes(0)), block);
-        join_lanes::<W::Join, TOTALS>(&mut stripes, &terms);
-    }
-    stripes
-}
-
-/// Four places of a run at a time: a maximum waits for the one before it, and memory answers four streams faster than one.
-#[inline(always)]
-fn total_in_any_order<V: Vectors, W: Work<TOTALS>, S: Source, const TOTALS: usize>(
-    work: &mut W,
-    start: usize,
-    end: usize,
-    source: &S,
-) -> [f64; TOTALS] {
-    const STREAMS: usize = 4;
-    let lanes = source.lanes(0);
-    let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
-    let mut stripes = [[[0.0; BLOCK]; TOTALS]; STREAMS];
-    let mut at = start;
-    while at < start + quarter {
-        for stream in 0..STREAMS {
-            let terms = work.block::<V, S>(Block::full(at + stream * quarter), &lanes);
-            join_lanes::<W::Join, TOTALS>(&mut stripes[stream], &terms);
-        }
-        at += BLOCK;
-    }
-    let mut at = start + STREAMS * quarter;
-    while at < end {
-        let block = Block::first_of(at, end);
-        let terms = masked(work.block::<V, S>(block, &lanes), block);
-        join_lanes::<W::Join, TOTALS>(&mut stripes[0], &terms);
-        at = end.min(at + BLOCK);
-    }
-    let [mut all, rest @ ..] = stripes;
-    for more in &rest {
-        join_lanes::<W::Join, TOTALS>(&mut all, more);
-    }
-    let mut totals = [0.0; TOTALS];
-    for index in 0..TOTALS {
-        totals[index] = largest(&all[index]);
-    }
-    totals
 }
 
 /// The sum of the stripes, by halves. Outlined: inlined, the compiler splits the accumulators of the loop around it, and
@@ -234,32 +204,4 @@ fn fold(stripes: &[f32; BLOCK]) -> f64 {
         half /= 2;
     }
     sums[0]
-}
-
-/// As [`fold`], in f32.
-#[inline(always)]
-fn fold_short(stripes: &[f32; BLOCK]) -> f64 {
-    let mut sums = *stripes;
-    let mut half = BLOCK / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
-    }
-    f64::from(sums[0])
-}
-
-/// The largest stripe. Outlined for the reason that [`fold`] is.
-#[inline(never)]
-fn largest(stripes: &[f32; BLOCK]) -> f64 {
-    let mut largest = *stripes;
-    let mut half = BLOCK / 2;
-    while half > 0 {
-        for lane in 0..half {
-            largest[lane] = Largest::join(largest[lane], largest[lane + half]);
-        }
-        half /= 2;
-    }
-    f64::from(largest[0])
 }

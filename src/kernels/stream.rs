@@ -5,41 +5,13 @@
 //! (with 32 MiB of it, forward of 2 Mi weights takes 1.3 times as long, of 16 Mi 0.8 to 0.9 times). It is never chosen for
 //! in-place work: there the line is in the cache already.
 
-use super::BLOCK;
-
-/// Bytes of a vector that is stored at once; its address must be a multiple of them.
-const VECTOR: usize = 16;
-
 /// Whether an output of `n` elements should bypass the cache.
 #[inline(always)]
 pub(super) fn pays(n: usize) -> bool {
     cfg!(target_arch = "x86_64") && n >= SMALLEST_THRESHOLD && n >= threshold()
 }
 
-/// Stores a block past the cache, unless it is not aligned for that; whether it did.
-///
-/// # Safety
-/// `to` is valid for writes of a block.
-#[inline(always)]
-pub(super) unsafe fn store<T>(to: *mut T, lanes: &[T; BLOCK]) -> bool {
-    if !to.addr().is_multiple_of(VECTOR) {
-        return false;
-    }
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
-        let (to, from) = (to.cast::<__m128i>(), lanes.as_ptr().cast::<__m128i>());
-        for vector in 0..size_of::<[T; BLOCK]>() / VECTOR {
-            // SAFETY: both sides have the bytes of a block, and `to` is aligned.
-            unsafe { _mm_stream_si128(to.add(vector), _mm_loadu_si128(from.add(vector))) };
-        }
-        true
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
-}
-
-/// Orders the stores above before what follows: without it, another thread could be told of a result before it is there.
+/// Orders non-temporal stores before what follows: without it, another thread could be told of a result before it is there.
 pub(super) fn fence() {
     // SAFETY: SSE2 is part of x86-64.
     #[cfg(target_arch = "x86_64")]

@@ -4,14 +4,18 @@ use super::*;
 use crate::ste::SteVariant;
 
 const ROUNDINGS: [Rounding; 2] = [Rounding::HalfAway, Rounding::HalfEven];
-const ESTIMATORS: [SteVariant; 4] = [
+const ESTIMATORS: [SteVariant; 8] = [
     SteVariant::Standard,
     SteVariant::Clipped { clip_val: 0.7 },
     SteVariant::LearnedStepSize,
     SteVariant::Ewgs { lambda: 0.3 },
+    SteVariant::RangeClipped,
+    SteVariant::Lsq,
+    SteVariant::LsqPlus,
+    SteVariant::EwgsSigned { delta: 0.2 },
 ];
 
-fn range(bits: u32) -> CodeBounds {
+fn bounds(bits: u32) -> CodeBounds {
     let half = (1u32 << (bits - 1)) as f32;
     CodeBounds { min: -half, max: half - 1.0 }
 }
@@ -31,89 +35,392 @@ fn random(seed: u64, n: usize) -> Vec<f32> {
 /// Weights where rounding, clamping and special values are decided, for a given step.
 fn adversarial(step: f32) -> Vec<f32> {
     let special = [0.0, 1e-45, 1e-40, f32::MIN_POSITIVE, 1.0, 1e30, f32::MAX, f32::INFINITY, f32::NAN];
-    let ties = (0..=130).flat_map(|code| {
+    let ties = (0..=260).flat_map(|code| {
         let tie = (code as f32 + 0.5) * step;
-        [tie.next_down(), tie, tie.next_up(), code as f32 * step]
+        let whole = code as f32 * step;
+        [tie.next_down(), tie, tie.next_up(), whole.next_down(), whole, whole.next_up()]
     });
     special.into_iter().chain(ties).flat_map(|w| [w, -w]).collect()
 }
 
-/// Weights for `runs` runs of `run` elements: random, with adversarial ones strewn in.
-fn weights(seed: u64, n: usize, step: f32) -> Vec<f32> {
-    let hard = adversarial(step);
-    let mut w: Vec<f32> = random(seed, n).into_iter().map(|w| w * 10.0 * step).collect();
-    for (at, w) in w.iter_mut().enumerate().filter(|(at, _)| at % 3 == 0) {
-        *w = hard[(at / 3 + seed as usize) % hard.len()];
-    }
-    w
+/// A tensor and what to do with it.
+struct Case {
+    cut: Cut,
+    groups: Vec<Group>,
+    w: Vec<f32>,
+    grad_out: Vec<f32>,
+    bounds: CodeBounds,
+    rounding: Rounding,
+    name: String,
 }
 
-fn bits(floats: &[f32]) -> Vec<u32> {
-    // Any NaN is as good as another.
-    floats.iter().map(|float| if float.is_nan() { f32::NAN.to_bits() } else { float.to_bits() }).collect()
+impl Case {
+    /// Random weights in every group, with adversarial ones strewn in.
+    fn new(cut: Cut, affine: bool, bits: u32, rounding: Rounding, seed: usize) -> Case {
+        let group_of = reference::groups_of(cut);
+        let count = match cut {
+            Cut::Runs(runs) => runs.groups,
+            Cut::Rows(_) => group_of.iter().max().map_or(0, |last| last + 1),
+        };
+        let bounds = bounds(bits);
+        let spread = bounds.max - bounds.min;
+        let groups: Vec<Group> = (0..count)
+            .map(|index| Group {
+                step: [0.1, 0.25, 0.017, 1.0][index % 4] + index as f32 / 1000.0,
+                zero_point: if affine { bounds.min + (index as f32 * 3.0) % (spread + 1.0) } else { 0.0 },
+                offset: if affine && index % 3 != 0 { 0.3 - index as f32 / 7.0 } else { 0.0 },
+            })
+            .collect();
+        let hard: Vec<Vec<f32>> = groups.iter().take(4).map(|group| adversarial(group.step)).collect();
+        let mut w = random(seed as u64, group_of.len());
+        for (at, w) in w.iter_mut().enumerate() {
+            let group = groups[group_of[at]];
+            *w *= group.step * 1.3 * spread;
+            if at % 3 == 0 {
+                let hard = &hard[group_of[at] % hard.len()];
+                *w = hard[(at / 3 + seed * 37) % hard.len()];
+            }
+        }
+        let grad_out = random(seed as u64 + 1, w.len());
+        let name = format!("{cut:?}, affine {affine}, {bits} bits, {rounding:?}, seed {seed}");
+        Case { cut, groups, w, grad_out, bounds, rounding, name }
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters::new(self.groups.len(), self.groups.iter().copied()).unwrap()
+    }
+
+    fn quantized(&self) -> Vec<reference::Quantized> {
+        let group_of = reference::groups_of(self.cut);
+        let one = |at: usize| reference::quantize(self.w[at], self.groups[group_of[at]], self.bounds, self.rounding);
+        (0..self.w.len()).map(one).collect()
+    }
+
+    /// Elements of each group.
+    fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.groups.len()];
+        reference::groups_of(self.cut).into_iter().for_each(|group| counts[group] += 1);
+        counts
+    }
+
+    fn check(&self) {
+        let quantized = self.quantized();
+        for isa in Isa::available() {
+            self.check_forward(isa, &quantized);
+            self.check_dequantize(isa);
+            for ste in ESTIMATORS {
+                self.check_gradients(isa, ste, &quantized);
+            }
+            self.check_reductions(isa, &quantized);
+        }
+    }
+
+    fn walk<W: walk::Work<TOTALS>, const TOTALS: usize>(&self, isa: Isa, work: W) {
+        let parameters = self.parameters();
+        Walk { work, cut: self.cut, groups: parameters.groups() }.run(isa);
+    }
+
+    fn check_forward(&self, isa: Isa, quantized: &[reference::Quantized]) {
+        let expected_codes: Vec<i8> = quantized.iter().map(|quantized| quantized.code).collect();
+        let expected_values: Vec<f32> = quantized.iter().map(|quantized| quantized.value).collect();
+        for (want_codes, want_values, in_place) in
+            [(true, true, false), (true, false, false), (false, true, false), (true, true, true)]
+        {
+            let (mut codes, mut values) = (vec![77i8; self.w.len()], self.w.clone());
+            let (input, output) = Output::in_place(&mut values);
+            let input = if in_place { input } else { Input::from(&self.w[..]) };
+            let codes_out = want_codes.then(|| Output::from(&mut codes[..]));
+            self.walk(isa, Quantize::new(input, codes_out, want_values.then_some(output), self.bounds, self.rounding));
+            let expected = if want_codes { expected_codes.clone() } else { vec![77; self.w.len()] };
+            assert_eq!(codes, expected, "{isa:?} {}", self.name);
+            same(&values, if want_values { &expected_values } else { &self.w }, &format!("{isa:?} {}", self.name));
+        }
+    }
+
+    fn check_dequantize(&self, isa: Isa) {
+        let codes: Vec<i8> = (0..self.w.len()).map(|at| (at * 37 + 11) as u8 as i8).collect();
+        let mut values = vec![f32::NAN; codes.len()];
+        self.walk(isa, Dequantize::new(Input::from(&codes[..]), Output::from(&mut values[..])));
+        let of = |(code, group): (&i8, usize)| {
+            let Group { step, zero_point, offset } = self.groups[group];
+            let value = (f32::from(*code) - zero_point) * step;
+            if offset == 0.0 { value } else { value + offset }
+        };
+        let expected: Vec<f32> = codes.iter().zip(reference::groups_of(self.cut)).map(of).collect();
+        same(&values, &expected, &format!("{isa:?} dequantize {}", self.name));
+    }
+
+    fn check_gradients(&self, isa: Isa, ste: SteVariant, quantized: &[reference::Quantized]) {
+        let n = self.w.len();
+        let all = || (0..n).map(|at| (at, &quantized[at], self.grad_out[at]));
+        let values: Vec<f32> = quantized.iter().map(|quantized| quantized.value).collect();
+        let weights: Vec<f32> = all().map(|(at, q, g)| reference::weight_gradient(ste, self.w[at], q, g)).collect();
+        let scale_terms: Vec<f32> = all().map(|(_, q, g)| reference::scale_term(ste, q, g)).collect();
+        let offset_terms: Vec<f32> = all().map(|(_, q, g)| reference::offset_term(ste, q, g)).collect();
+        let factor = Factor { numerator: 0.37, levels: 7.0 };
+        let per_count = |count: usize| 0.37 / (count as f64 * 7.0).sqrt();
+        let scales: Vec<f32> = reference::sums(self.cut, &scale_terms)
+            .into_iter()
+            .zip(self.counts())
+            .map(|(sum, count)| (sum * per_count(count)) as f32)
+            .collect();
+        let offsets: Vec<f32> = reference::sums(self.cut, &offset_terms).into_iter().map(|sum| sum as f32).collect();
+        let name = format!("{isa:?} {ste:?} {}", self.name);
+        for (given, in_place) in [(true, false), (false, false), (true, true), (false, true)] {
+            let mut grad_w = if in_place { self.grad_out.clone() } else { vec![7.0; n] };
+            let (input, output) = Output::in_place(&mut grad_w);
+            let grad_out = if in_place { input } else { Input::from(&self.grad_out[..]) };
+            let (w, given_values) = (Input::from(&self.w[..]), given.then(|| Input::from(&values[..])));
+            with_estimator(ste, |estimator| match estimator {
+                Any::PassThrough(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
+                Any::Clipped(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
+                Any::Ewgs(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
+                Any::RangeClipped(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
+                Any::Lsq(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
+                Any::EwgsSigned(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
+            });
+            same(&grad_w, &weights, &format!("values {given}, in place {in_place} {name}"));
+        }
+        for (want_weights, in_place) in [(true, false), (true, true), (false, false)] {
+            for want_offsets in [false, ste.reads_range()] {
+                let mut grad_w = self.grad_out.clone();
+                let (mut grad_scale, mut grad_offset) =
+                    (vec![f32::NAN; self.groups.len()], vec![f32::NAN; self.groups.len()]);
+                let (input, output) = Output::in_place(&mut grad_w);
+                let grad_out = if in_place { input } else { Input::from(&self.grad_out[..]) };
+                let gradients = Gradients {
+                    weights: want_weights.then_some(output),
+                    scales: Output::from(&mut grad_scale[..]),
+                    offsets: want_offsets.then(|| Output::from(&mut grad_offset[..])),
+                };
+                let w = Input::from(&self.w[..]);
+                with_estimator(ste, |estimator| match estimator {
+                    Any::PassThrough(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
+                    Any::Clipped(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
+                    Any::Ewgs(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
+                    Any::RangeClipped(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
+                    Any::Lsq(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
+                    Any::EwgsSigned(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
+                });
+                let name = format!("weights {want_weights}, offsets {want_offsets}, in place {in_place} {name}");
+                same(&grad_scale, &scales, &format!("scales, {name}"));
+                same(&grad_w, if want_weights { &weights } else { &self.grad_out }, &format!("weights, {name}"));
+                if want_offsets {
+                    same(&grad_offset, &offsets, &format!("offsets, {name}"));
+                }
+            }
+        }
+    }
+
+    fn weight_gradient<E: estimator::Estimator>(
+        &self,
+        isa: Isa,
+        w: Input<'_, f32>,
+        values: Option<Input<'_, f32>>,
+        grad_out: Input<'_, f32>,
+        grad_w: Output<'_, f32>,
+        estimator: E,
+    ) {
+        self.walk(isa, WeightGradient::new(w, values, grad_out, grad_w, self.bounds, self.rounding, estimator));
+    }
+
+    fn scale_gradient<E: estimator::Estimator>(
+        &self,
+        isa: Isa,
+        w: Input<'_, f32>,
+        grad_out: Input<'_, f32>,
+        gradients: Gradients<'_>,
+        factor: Factor,
+        estimator: E,
+    ) {
+        let (bounds, rounding) = (self.bounds, self.rounding);
+        if gradients.offsets.is_some() {
+            self.walk(isa, ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator));
+        } else {
+            self.walk(isa, ScaleGradient::<_, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator));
+        }
+    }
+
+    fn check_reductions(&self, isa: Isa, quantized: &[reference::Quantized]) {
+        let count = self.groups.len();
+        let group_of = reference::groups_of(self.cut);
+        let not_finite = |group: usize| (0..self.w.len()).any(|at| group_of[at] == group && !self.w[at].is_finite());
+        let name = format!("{isa:?} {}", self.name);
+
+        let mut maxima = vec![f32::NAN; count];
+        self.walk(isa, MaxMagnitude { w: Input::from(&self.w[..]), maxima: Output::from(&mut maxima[..]) });
+        let (mut below, mut above) = (vec![f32::NAN; count], vec![f32::NAN; count]);
+        let (minima_out, maxima_out) = (Output::from(&mut below[..]), Output::from(&mut above[..]));
+        self.walk(isa, Extremes { w: Input::from(&self.w[..]), minima: minima_out, maxima: maxima_out });
+        let mut expected = vec![(0.0f32, 0.0f32); count];
+        for (at, &w) in self.w.iter().enumerate() {
+            let (min, max) = &mut expected[group_of[at]];
+            (*min, *max) = (min.min(w), max.max(w));
+        }
+        for group in 0..count {
+            if not_finite(group) {
+                assert!(maxima[group] == f32::INFINITY, "{name}");
+                assert!(below[group].is_infinite() || above[group].is_infinite(), "{name}");
+            } else {
+                let (min, max) = expected[group];
+                assert_eq!((below[group], above[group], maxima[group]), (min, max, max.max(-min)), "{name}");
+            }
+        }
+
+        let mut means = vec![f64::NAN; count];
+        self.walk(isa, MeanMagnitude { w: Input::from(&self.w[..]), means: Output::from(&mut means[..]) });
+        let magnitudes: Vec<f32> = self.w.iter().map(|w| w.abs()).collect();
+        for ((mean, sum), count) in means.iter().zip(reference::sums(self.cut, &magnitudes)).zip(self.counts()) {
+            let expected = sum / count as f64;
+            assert!(mean.to_bits() == expected.to_bits() || mean.is_nan() && expected.is_nan(), "{name}");
+        }
+
+        let mut fits = vec![Fit::default(); count];
+        let (bounds, rounding) = (self.bounds, self.rounding);
+        self.walk(isa, Fits { w: Input::from(&self.w[..]), fits: Output::from(&mut fits[..]), bounds, rounding });
+        let from_offset = |at: usize| {
+            let offset = self.groups[group_of[at]].offset;
+            if offset == 0.0 { self.w[at] } else { self.w[at] - offset }
+        };
+        let all = || (0..self.w.len()).map(|at| (self.w[at], from_offset(at), &quantized[at]));
+        let sums = |terms: Vec<f32>| reference::sums(self.cut, &terms);
+        let errors = sums(all().map(|(w, _, q)| (w - q.value) * (w - q.value)).collect());
+        let weights_by_level = sums(all().map(|(_, w, q)| w * q.level).collect());
+        let levels_squared = sums(all().map(|(_, _, q)| q.level * q.level).collect());
+        for group in 0..count {
+            let fit = fits[group];
+            let found = [fit.error, fit.weight_by_level, fit.level_squared];
+            let expected = [errors[group], weights_by_level[group], levels_squared[group]];
+            for (found, expected) in found.into_iter().zip(expected) {
+                assert!(found == expected || found.is_nan() && expected.is_nan(), "{found} {expected} {name}");
+            }
+        }
+    }
+}
+
+/// The kernels' estimator of a variant.
+enum Any {
+    PassThrough(PassThrough),
+    Clipped(Clipped),
+    Ewgs(Ewgs),
+    RangeClipped(RangeClipped),
+    Lsq(Lsq),
+    EwgsSigned(EwgsSigned),
+}
+
+fn with_estimator(ste: SteVariant, run: impl FnOnce(Any)) {
+    run(match ste {
+        SteVariant::Standard | SteVariant::LearnedStepSize => Any::PassThrough(PassThrough),
+        SteVariant::Clipped { clip_val } => Any::Clipped(Clipped { clip_val }),
+        SteVariant::Ewgs { lambda } => Any::Ewgs(Ewgs { lambda }),
+        SteVariant::RangeClipped => Any::RangeClipped(RangeClipped),
+        SteVariant::EwgsSigned { delta } => Any::EwgsSigned(EwgsSigned { delta }),
+        _ => Any::Lsq(Lsq),
+    });
+}
+
+/// The same bits; any NaN is as good as another, and so is any zero that is a product with a zero.
+fn same(found: &[f32], expected: &[f32], case: &str) {
+    let equal = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+    // A message with four million numbers helps nobody.
+    let differs = found.iter().zip(expected).position(|(a, b)| !equal(*a, *b));
+    assert_eq!(found.len(), expected.len(), "{case}");
+    if let Some(at) = differs {
+        panic!("element {at}: {:?} instead of {:?}: {case}", found[at], expected[at]);
+    }
+}
+
+const fn runs(outer: usize, groups: usize, len: usize) -> Cut {
+    Cut::Runs(Runs { outer, groups, len, last_len: len, cycle: 1 })
+}
+
+const fn rows(rows: usize, columns: usize, repeat: usize) -> Cut {
+    Cut::Rows(Rows { tables: 1, rows, last_rows: rows, cycle: 1, columns, repeat })
 }
 
 /// Lengths of runs where blocks, tiles and superblocks begin and end.
-fn run_lengths() -> impl Iterator<Item = usize> {
-    (0..=257).chain([511, 512, 513, 1023, 1025, 512 * 256 - 1, 512 * 256 + 1, 300_000])
-}
-
 #[test]
-fn quantize_gives_the_oracles_codes_and_values_for_every_length() {
-    for isa in Isa::available() {
-        for run in run_lengths() {
-            let (rounding, bit_width) = (ROUNDINGS[run % 2], 2 + run as u32 % 7);
-            let steps = [0.1, 0.25 + run as f32 / 1000.0];
-            let w: Vec<f32> = steps.iter().flat_map(|&step| weights(run as u64, run, step)).collect();
-            let expected: Vec<i8> =
-                (0..w.len()).map(|at| reference::code(w[at], steps[at / run], range(bit_width), rounding)).collect();
-            let expected_values: Vec<f32> =
-                (0..w.len()).map(|at| reference::value(expected[at], steps[at / run])).collect();
-
-            for (want_codes, want_values, in_place) in
-                [(true, true, false), (true, false, false), (false, true, false), (true, true, true)]
-            {
-                let (mut codes, mut values) = (vec![77i8; w.len()], w.clone());
-                let (input, output) = Output::in_place(&mut values);
-                isa.run(Quantize {
-                    w: if in_place { input } else { Input::from(&w[..]) },
-                    codes: want_codes.then(|| Output::from(&mut codes[..])),
-                    values: want_values.then_some(output),
-                    steps: &steps,
-                    run,
-                    range: range(bit_width),
-                    rounding,
-                });
-                let case =
-                    format!("{isa:?} run {run} {rounding:?} {bit_width} bits {want_codes} {want_values} {in_place}");
-                assert_eq!(codes, if want_codes { expected.clone() } else { vec![77; w.len()] }, "{case}");
-                assert_eq!(bits(&values), bits(if want_values { &expected_values } else { &w }), "{case}");
-            }
-        }
+fn runs_of_every_length_give_the_oracles_bits() {
+    for len in (1..=257).chain([511, 512, 513, 1023, 1025]) {
+        let (bits, rounding) = (2 + len as u32 % 7, ROUNDINGS[len % 2]);
+        Case::new(runs(1, 2, len), len % 3 == 0, bits, rounding, len).check();
     }
 }
 
 #[test]
-fn quantize_gives_the_oracles_codes_for_every_tie_bound_and_special_value() {
+fn nothing_is_quantized_in_an_empty_tensor() {
+    let case = Case::new(runs(1, 2, 0), false, 4, Rounding::HalfAway, 0);
     for isa in Isa::available() {
-        for bit_width in 2..=8 {
-            for step in [1.0, 0.1, 0.3, 1e-38, 3e-45, 1e36] {
-                for rounding in ROUNDINGS {
+        case.check_forward(isa, &[]);
+        case.check_dequantize(isa);
+    }
+}
+
+#[test]
+fn long_runs_give_the_oracles_bits() {
+    for (seed, len) in [512 * 256 - 1, 512 * 256 + 1, 300_000].into_iter().enumerate() {
+        Case::new(runs(1, 1, len), seed == 1, 4, ROUNDINGS[seed % 2], seed).check();
+    }
+}
+
+/// Every other way in which groups may lie.
+#[test]
+fn cuts_of_every_kind_give_the_oracles_bits() {
+    let cuts = [
+        runs(5, 3, 64),
+        runs(3, 70, 32),
+        runs(2, 3, 1000),
+        Cut::Runs(Runs { outer: 1, groups: 6, len: 300, last_len: 100, cycle: 3 }),
+        Cut::Runs(Runs { outer: 1, groups: 4, len: 32, last_len: 7, cycle: 2 }),
+        rows(1, 1, 1),
+        rows(7, 1, 1),
+        rows(3, 5, 1),
+        rows(100, 8, 1),
+        rows(41, 100, 1),
+        rows(33, 255, 1),
+        rows(35, 256, 1),
+        rows(3, 1000, 1),
+        rows(20, 1100, 1),
+        rows(5, 9 * 7, 9),
+        rows(3, 9 * 300, 9),
+        rows(1, 20 * 60, 20),
+        rows(1, 1001, 10),
+        rows(2, 255 * 9, 255),
+        Cut::Rows(Rows { tables: 6, rows: 5, last_rows: 2, cycle: 3, columns: 7, repeat: 1 }),
+        Cut::Rows(Rows { tables: 4, rows: 32, last_rows: 9, cycle: 2, columns: 300, repeat: 1 }),
+        Cut::Rows(Rows { tables: 3, rows: 1, last_rows: 1, cycle: 1, columns: 100, repeat: 30 }),
+    ];
+    for (seed, cut) in cuts.into_iter().enumerate() {
+        for affine in [false, true] {
+            let bits = 2 + (seed as u32 + u32::from(affine)) % 7;
+            Case::new(cut, affine, bits, ROUNDINGS[seed % 2], seed + 1000).check();
+        }
+    }
+}
+
+/// Steps for which a quotient cannot be had by multiplication run where it is a division.
+#[test]
+fn every_tie_bound_and_special_value_is_decided_as_by_a_division() {
+    for step in [1.0, 0.1, 0.3, 1e-30, 1e30, 2f32.powi(-100), 2f32.powi(100), 1e-38, 3e-45, 1e36, 3e38] {
+        for bits in 2..=8 {
+            for rounding in ROUNDINGS {
+                for zero_point in [0.0, bounds(bits).min, bounds(bits).max] {
+                    let group = Group { step, zero_point, offset: 0.0 };
                     let w = adversarial(step);
-                    let mut codes = vec![77i8; w.len()];
-                    isa.run(Quantize {
-                        w: Input::from(&w[..]),
-                        codes: Some(Output::from(&mut codes[..])),
-                        values: None,
-                        steps: &[step],
-                        run: w.len(),
-                        range: range(bit_width),
-                        rounding,
-                    });
-                    for at in 0..w.len() {
-                        let expected = reference::code(w[at], step, range(bit_width), rounding);
-                        assert_eq!(codes[at], expected, "{isa:?} {bit_width} bits, {} / {step}, {rounding:?}", w[at]);
+                    let expected: Vec<i8> =
+                        w.iter().map(|w| reference::quantize(*w, group, bounds(bits), rounding).code).collect();
+                    let parameters = Parameters::new(1, std::iter::once(group)).unwrap();
+                    for isa in Isa::available() {
+                        isa.select();
+                        let mut codes = vec![77i8; w.len()];
+                        let codes_out = Some(Output::from(&mut codes[..]));
+                        let work = Quantize::new(Input::from(&w[..]), codes_out, None, bounds(bits), rounding);
+                        Walk { work, cut: Cut::runs(1, w.len()), groups: parameters.groups() }.run_on(Threads::Own(1));
+                        let differs = codes.iter().zip(&expected).position(|(a, b)| a != b);
+                        let at = differs.map(|at| (w[at], codes[at], expected[at]));
+                        assert_eq!(at, None, "{isa:?} {bits} bits, step {step}, {rounding:?}, zero point {zero_point}");
                     }
+                    Isa::fastest().select();
                 }
             }
         }
@@ -121,111 +428,17 @@ fn quantize_gives_the_oracles_codes_for_every_tie_bound_and_special_value() {
 }
 
 #[test]
-fn gradients_of_weights_are_the_oracles_with_values_given_recomputed_and_in_place() {
-    for isa in Isa::available() {
-        for run in run_lengths().filter(|run| *run < 2000) {
-            for (ste, rounding) in ESTIMATORS.into_iter().zip([ROUNDINGS[run % 2]].into_iter().cycle()) {
-                let steps = [0.2, 0.05];
-                let w: Vec<f32> = steps.iter().flat_map(|&step| weights(run as u64, run, step)).collect();
-                let grad_out = random(run as u64 + 1, w.len());
-                let values: Vec<f32> = (0..w.len())
-                    .map(|at| (reference::code(w[at], steps[at / run], range(3), rounding), steps[at / run]))
-                    .map(|(code, step)| reference::value(code, step))
-                    .collect();
-                let expected: Vec<f32> =
-                    (0..w.len()).map(|at| reference::weight_gradient(ste, w[at], values[at], grad_out[at])).collect();
-                for (given, in_place) in [(true, false), (false, false), (true, true), (false, true)] {
-                    let mut grad_w = if in_place { grad_out.clone() } else { vec![7.0; w.len()] };
-                    let (input, output) = Output::in_place(&mut grad_w);
-                    isa.run(WeightGradient {
-                        w: Input::from(&w[..]),
-                        values: given.then(|| Input::from(&values[..])),
-                        grad_out: if in_place { input } else { Input::from(&grad_out[..]) },
-                        grad_w: output,
-                        steps: &steps,
-                        run,
-                        range: range(3),
-                        rounding,
-                        ste,
-                    });
-                    assert_eq!(bits(&grad_w), bits(&expected), "{isa:?} run {run} {ste:?} {given} {in_place}");
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn gradients_of_scales_are_the_oracles_to_the_bit() {
-    for isa in Isa::available() {
-        for run in run_lengths() {
-            let (ste, rounding) = (ESTIMATORS[run % 4], ROUNDINGS[run % 2]);
-            let steps = [0.2, 0.05];
-            let w: Vec<f32> = steps.iter().flat_map(|&step| weights(run as u64, run, step)).collect();
-            let grad_out = random(run as u64 + 1, w.len());
-            let codes: Vec<i8> =
-                (0..w.len()).map(|at| reference::code(w[at], steps[at / run], range(4), rounding)).collect();
-            let terms: Vec<f32> = codes.iter().zip(&grad_out).map(|(code, g)| g * f32::from(*code)).collect();
-            let expected: Vec<f32> =
-                (0..2).map(|r| (reference::sum(&terms[r * run..(r + 1) * run]) * 0.37) as f32).collect();
-            let expected_w: Vec<f32> = (0..w.len())
-                .map(|at| (reference::value(codes[at], steps[at / run]), at))
-                .map(|(value, at)| reference::weight_gradient(ste, w[at], value, grad_out[at]))
-                .collect();
-            for (want_weights, in_place) in [(true, false), (true, true), (false, false)] {
-                let mut grad_w = grad_out.clone();
-                let mut grad_scale = [f32::NAN; 2];
-                let (input, output) = Output::in_place(&mut grad_w);
-                isa.run(ScaleGradient {
-                    w: Input::from(&w[..]),
-                    grad_out: if in_place { input } else { Input::from(&grad_out[..]) },
-                    grad_w: want_weights.then_some(output),
-                    sums: Sums::PerRun { grad_scale: Output::from(&mut grad_scale[..]), factor: 0.37 },
-                    steps: &steps,
-                    run,
-                    range: range(4),
-                    rounding,
-                    ste,
-                });
-                let case = format!("{isa:?} run {run} {ste:?} {want_weights} {in_place}");
-                assert_eq!(bits(&grad_scale), bits(&expected), "{case}");
-                assert_eq!(bits(&grad_w), bits(if want_weights { &expected_w } else { &grad_out }), "{case}");
-            }
-        }
-    }
-}
-
-#[test]
-fn dequantize_multiplies_every_code_as_it_is() {
-    for isa in Isa::available() {
-        for run in (0..=257).chain([1000]) {
-            let steps = [0.1, 7.5];
-            let codes: Vec<i8> = (0..2 * run).map(|at| (at * 37 + run) as u8 as i8).collect();
-            let mut values = vec![f32::NAN; codes.len()];
-            isa.run(Dequantize {
-                codes: Input::from(&codes[..]),
-                values: Output::from(&mut values[..]),
-                steps: &steps,
-                run,
-            });
-            let expected: Vec<f32> = (0..codes.len()).map(|at| f32::from(codes[at]) * steps[at / run]).collect();
-            assert_eq!(bits(&values), bits(&expected), "{isa:?} run {run}");
-        }
-    }
-}
-
-#[test]
-fn the_largest_magnitude_is_found_in_every_place_and_nothing_non_finite_is_missed() {
+fn nothing_non_finite_is_missed_in_any_place() {
     for isa in Isa::available() {
         let maximum = |w: &[f32]| {
             let mut maxima = [0.0f32];
-            let (w, maxima_out, run) = (Input::from(w), Output::from(&mut maxima[..]), w.len());
-            isa.run(MaxMagnitude { w, maxima: maxima_out, run });
+            let work = MaxMagnitude { w: Input::from(w), maxima: Output::from(&mut maxima[..]) };
+            Walk { work, cut: Cut::runs(1, w.len()), groups: Groups::NONE }.run(isa);
             maxima[0]
         };
         assert_eq!(maximum(&[]), 0.0);
-        for n in 1..=100 {
-            for at in 0..n {
+        for n in (1..=100).chain([700, 1030]) {
+            for at in (0..n).step_by(1 + n / 100) {
                 let mut w: Vec<f32> = random(n as u64, n);
                 w[at] = -2.5;
                 assert_eq!(maximum(&w), 2.5, "{isa:?} {at} of {n}");
@@ -243,34 +456,21 @@ fn the_largest_magnitude_is_found_in_every_place_and_nothing_non_finite_is_misse
 /// Alignment is the caller's: every offset from a cache line gives the same bits.
 #[test]
 fn bits_do_not_depend_on_where_a_buffer_starts() {
-    let n = 100;
+    let case = Case::new(runs(1, 1, 100), false, 4, Rounding::HalfAway, 5);
+    let expected = case.quantized();
     for isa in Isa::available() {
         for offset in 0..64 {
-            let w: Vec<f32> = weights(5, n, 0.1);
+            let n = case.w.len();
             let mut room = vec![0.0f32; n + 64];
-            room[offset..offset + n].copy_from_slice(&w);
-            let mut codes = vec![0i8; n + 64];
-            let mut values = vec![0.0f32; n + 64];
-            let quantize = |w: &[f32], codes: &mut [i8], values: &mut [f32]| {
-                isa.run(Quantize {
-                    w: Input::from(w),
-                    codes: Some(Output::from(codes)),
-                    values: Some(Output::from(values)),
-                    steps: &[0.1],
-                    run: n,
-                    range: range(4),
-                    rounding: Rounding::HalfAway,
-                });
-            };
-            quantize(
-                &room[offset..offset + n],
-                &mut codes[offset..offset + n],
-                &mut values[63 - offset..63 - offset + n],
-            );
+            room[offset..offset + n].copy_from_slice(&case.w);
+            let (mut codes, mut values) = (vec![0i8; n + 64], vec![0.0f32; n + 64]);
+            let codes_out = Some(Output::from(&mut codes[offset..offset + n]));
+            let values_out = Some(Output::from(&mut values[63 - offset..63 - offset + n]));
+            let w = Input::from(&room[offset..offset + n]);
+            case.walk(isa, Quantize::new(w, codes_out, values_out, case.bounds, case.rounding));
             for at in 0..n {
-                let code = reference::code(w[at], 0.1, range(4), Rounding::HalfAway);
-                assert_eq!(codes[offset + at], code, "{isa:?} offset {offset}");
-                assert_eq!(values[63 - offset + at].to_bits(), reference::value(code, 0.1).to_bits());
+                assert_eq!(codes[offset + at], expected[at].code, "{isa:?} offset {offset}");
+                assert_eq!(values[63 - offset + at].to_bits(), expected[at].value.to_bits());
             }
         }
     }
@@ -280,72 +480,78 @@ fn bits_do_not_depend_on_where_a_buffer_starts() {
 #[test]
 fn large_outputs_are_the_oracles_streamed_or_not() {
     const N: usize = (4 << 20) + 37;
-    let step = 0.1;
-    let w = weights(9, N, step);
-    let grad_out = random(10, N);
-    let codes: Vec<i8> = w.iter().map(|&w| reference::code(w, step, range(4), Rounding::HalfAway)).collect();
-    let values: Vec<f32> = codes.iter().map(|&code| reference::value(code, step)).collect();
+    let case = Case::new(runs(1, 1, N), false, 4, Rounding::HalfAway, 9);
+    let quantized = case.quantized();
+    let codes: Vec<i8> = quantized.iter().map(|quantized| quantized.code).collect();
+    let values: Vec<f32> = quantized.iter().map(|quantized| quantized.value).collect();
     let ste = SteVariant::Ewgs { lambda: 0.3 };
     let gradients: Vec<f32> =
-        (0..N).map(|at| reference::weight_gradient(ste, w[at], values[at], grad_out[at])).collect();
-    let same = |a: &[f32], b: &[f32], case: &str| {
-        // A message with four million numbers helps nobody.
-        let differs = a.iter().zip(b).position(|(a, b)| bits(&[*a]) != bits(&[*b]));
-        assert_eq!(differs, None, "{case}");
-    };
+        (0..N).map(|at| reference::weight_gradient(ste, case.w[at], &quantized[at], case.grad_out[at])).collect();
+    let w = Input::from(&case.w[..]);
     for isa in Isa::available() {
-        for offset in [0, 1, 4] {
-            let mut room = vec![0.0f32; N + 4];
-            let mut room_for_codes = vec![0i8; N + 4];
-            let case = format!("{isa:?} offset {offset}");
-            isa.run(Quantize {
-                w: Input::from(&w[..]),
-                codes: Some(Output::from(&mut room_for_codes[offset..offset + N])),
-                values: Some(Output::from(&mut room[offset..offset + N])),
-                steps: &[step],
-                run: N,
-                range: range(4),
-                rounding: Rounding::HalfAway,
-            });
-            assert!(room_for_codes[offset..offset + N] == codes, "codes, {case}");
-            same(&room[offset..offset + N], &values, &case);
-            isa.run(Dequantize {
-                codes: Input::from(&codes[..]),
-                values: Output::from(&mut room[offset..offset + N]),
-                steps: &[step],
-                run: N,
-            });
-            same(&room[offset..offset + N], &values, &case);
-            isa.run(WeightGradient {
-                w: Input::from(&w[..]),
-                values: None,
-                grad_out: Input::from(&grad_out[..]),
-                grad_w: Output::from(&mut room[offset..offset + N]),
-                steps: &[step],
-                run: N,
-                range: range(4),
-                rounding: Rounding::HalfAway,
-                ste,
-            });
-            same(&room[offset..offset + N], &gradients, &case);
+        for offset in [0, 1, 4, 16] {
+            let mut room = vec![0.0f32; N + 16];
+            let mut room_for_codes = vec![0i8; N + 16];
+            let name = format!("{isa:?} offset {offset}");
+            let codes_out = Some(Output::from(&mut room_for_codes[offset..offset + N]));
+            let values_out = Some(Output::from(&mut room[offset..offset + N]));
+            case.walk(isa, Quantize::new(w, codes_out, values_out, case.bounds, case.rounding));
+            assert!(room_for_codes[offset..offset + N] == codes, "codes, {name}");
+            same(&room[offset..offset + N], &values, &name);
+            case.walk(isa, Dequantize::new(Input::from(&codes[..]), Output::from(&mut room[offset..offset + N])));
+            same(&room[offset..offset + N], &values, &name);
+            let (grad_out, estimator) = (Input::from(&case.grad_out[..]), Ewgs { lambda: 0.3 });
+            case.weight_gradient(isa, w, None, grad_out, Output::from(&mut room[offset..offset + N]), estimator);
+            same(&room[offset..offset + N], &gradients, &name);
             // In place: nothing is streamed.
-            room[offset..offset + N].copy_from_slice(&grad_out);
+            room[offset..offset + N].copy_from_slice(&case.grad_out);
             let (input, output) = Output::in_place(&mut room[offset..offset + N]);
-            let mut grad_scale = [0.0f32];
-            isa.run(ScaleGradient {
-                w: Input::from(&w[..]),
-                grad_out: input,
-                grad_w: Some(output),
-                sums: Sums::PerRun { grad_scale: Output::from(&mut grad_scale[..]), factor: 1.0 },
-                steps: &[step],
-                run: N,
-                range: range(4),
-                rounding: Rounding::HalfAway,
-                ste,
-            });
-            same(&room[offset..offset + N], &gradients, &case);
-            let terms: Vec<f32> = codes.iter().zip(&grad_out).map(|(code, g)| g * f32::from(*code)).collect();
-            assert_eq!(grad_scale[0].to_bits(), (reference::sum(&terms) as f32).to_bits(), "{case}");
+            case.weight_gradient(isa, w, None, input, output, estimator);
+            same(&room[offset..offset + N], &gradients, &name);
+        }
+    }
+}
+
+/// Any number of threads gives the bits of one, wherever the tensor is divided.
+#[test]
+fn threads_give_the_bits_of_one() {
+    let cuts = [
+        runs(1, 1, (5 << 20) + 3),
+        runs(3, 2, 1 << 20),
+        Cut::Runs(Runs { outer: 1, groups: 2, len: 5 << 20, last_len: 100, cycle: 2 }),
+        runs(1, 1 << 15, 160),
+        rows(1 << 13, 700, 1),
+        rows(3, 2_000_000, 1),
+        rows(1 << 16, 90, 9),
+        Cut::Rows(Rows { tables: 600, rows: 100, last_rows: 100, cycle: 1, columns: 100, repeat: 1 }),
+    ];
+    for (seed, cut) in cuts.into_iter().enumerate() {
+        let case = Case::new(cut, seed % 2 == 1, 4, Rounding::HalfEven, seed);
+        let parameters = case.parameters();
+        let run = |threads: Threads| {
+            let (mut codes, mut values) = (vec![0i8; case.w.len()], vec![0.0f32; case.w.len()]);
+            let (mut grad_scale, mut grad_offset) = (vec![0.0; case.groups.len()], vec![0.0; case.groups.len()]);
+            let (w, grad_out) = (Input::from(&case.w[..]), Input::from(&case.grad_out[..]));
+            let codes_out = Some(Output::from(&mut codes[..]));
+            let work = Quantize::new(w, codes_out, None, case.bounds, case.rounding);
+            Walk { work, cut, groups: parameters.groups() }.run_on(threads);
+            let gradients = Gradients {
+                weights: Some(Output::from(&mut values[..])),
+                scales: Output::from(&mut grad_scale[..]),
+                offsets: Some(Output::from(&mut grad_offset[..])),
+            };
+            let factor = Factor { numerator: 1.0, levels: 7.0 };
+            let work = ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, case.bounds, case.rounding, Lsq);
+            Walk { work, cut, groups: parameters.groups() }.run_on(threads);
+            (codes, values, grad_scale, grad_offset)
+        };
+        let one = run(Threads::Own(1));
+        for threads in [2, 3, 5] {
+            let several = run(Threads::Own(threads));
+            assert!(one.0 == several.0, "codes, {threads} threads, {cut:?}");
+            same(&several.1, &one.1, &format!("weights, {threads} threads, {cut:?}"));
+            same(&several.2, &one.2, &format!("scales, {threads} threads, {cut:?}"));
+            same(&several.3, &one.3, &format!("offsets, {threads} threads, {cut:?}"));
         }
     }
 }

@@ -15,14 +15,15 @@
 //!   than 8 + 5 roundings, and half the instructions;
 //! - at most 256 *superblocks*, whole tiles whose length depends on n alone, are added in order. Threads may each take some.
 //!
-//! In rows, elements in the same place of up to 16 successive lines join in f32, then those totals join in f64; a line is as
-//! many rows as fit 1024 elements, or 1024 elements of a row. At the end the places of a group join, in order.
+//! In rows, elements in the same place of up to 16 successive lines join in f32, then those totals join in f64; a line is a
+//! row of 256 elements or more, or as many shorter rows as fit 512. At the end the places of a group join, in order.
 
 use super::buffer::Block;
 use super::cut::{Cut, Rows, Runs};
 use super::groups::{Groups, Lanes, Source};
 use super::rows::{Lines, PartOfRows, WalkRows};
 use super::runs::{PartOfRuns, SUPERBLOCKS, WalkRuns, superblock_length};
+use super::vector::Floats;
 use super::{BLOCK, Isa, Output, Threads, Vectors};
 
 /// How two numbers become one total.
@@ -30,9 +31,26 @@ pub(crate) trait Join {
     /// Whether any order gives the same bits.
     const IN_ANY_ORDER: bool;
 
-    fn join(a: f32, b: f32) -> f32;
+    fn join<F: Floats>(a: F, b: F) -> F;
 
     fn join_exactly(a: f64, b: f64) -> f64;
+
+    /// All lanes, by halves.
+    #[inline(always)]
+    fn fold<V: Vectors>(block: V::Block) -> f32 {
+        let mut block = block;
+        let mut registers = V::REGISTERS;
+        while registers > 1 {
+            registers /= 2;
+            for register in 0..registers {
+                block[register] = Self::join(block[register], block[register + registers]);
+            }
+        }
+        Self::fold_register(block[0])
+    }
+
+    /// All lanes of a register, by halves.
+    fn fold_register<F: Floats>(register: F) -> f32;
 }
 
 /// Addition; the total of nothing is 0.
@@ -42,13 +60,18 @@ impl Join for Sum {
     const IN_ANY_ORDER: bool = false;
 
     #[inline(always)]
-    fn join(a: f32, b: f32) -> f32 {
-        a + b
+    fn join<F: Floats>(a: F, b: F) -> F {
+        a.plus(b)
     }
 
     #[inline(always)]
     fn join_exactly(a: f64, b: f64) -> f64 {
         a + b
+    }
+
+    #[inline(always)]
+    fn fold_register<F: Floats>(register: F) -> f32 {
+        register.sum()
     }
 }
 
@@ -59,13 +82,18 @@ impl Join for Largest {
     const IN_ANY_ORDER: bool = true;
 
     #[inline(always)]
-    fn join(a: f32, b: f32) -> f32 {
-        if a > b { a } else { b }
+    fn join<F: Floats>(a: F, b: F) -> F {
+        a.at_least(b)
     }
 
     #[inline(always)]
     fn join_exactly(a: f64, b: f64) -> f64 {
         if a > b { a } else { b }
+    }
+
+    #[inline(always)]
+    fn fold_register<F: Floats>(register: F) -> f32 {
+        register.largest()
     }
 }
 
@@ -74,11 +102,12 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// How terms are totalled.
     type Join: Join;
 
-    /// Handles one block and gives the terms of its elements. Implementations are `#[inline(always)]`, as is everything that
-    /// they call; a closure would be compiled for the baseline wherever the compiler chose not to inline it.
+    /// Handles one block and gives the terms of its elements; what those of lanes past its count are does not matter.
+    /// Implementations are `#[inline(always)]`, as is everything that they call; a closure would be compiled for the
+    /// baseline wherever the compiler chose not to inline it.
     ///
     /// Every input is read before any output is written: exact in-place calls rest on it.
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes) -> [[f32; BLOCK]; TOTALS];
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS];
 
     /// Takes the totals of a group of `count` elements.
     fn total(&mut self, group: usize, count: usize, totals: [f64; TOTALS]) {
@@ -99,7 +128,8 @@ pub(crate) struct Walk<'a, W, const TOTALS: usize> {
     pub(crate) groups: Groups<'a>,
 }
 
-/// Part of a walk. Parts of one division share no element, and no group except as said of [`PartOfRuns::Superblocks`].
+/// Part of a walk. Parts of one division share no element, and no group except
+/// where they are superblocks of one.
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Runs(PartOfRuns),
@@ -108,7 +138,7 @@ enum Part {
 
 impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     /// Runs the walk on `threads`, with the bits of one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run_on(self, threads: Threads) {
         // A quotient by multiplication needs ordinary steps; the baseline divides.
         let isa = if self.groups.are_ordinary() { Isa::current() } else { Isa::baseline() };
@@ -119,34 +149,38 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     }
 
     /// Runs the walk on this thread.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run(self, isa: Isa) {
-        let Walk { mut work, cut, groups } = self;
-        let part = match cut {
-            Cut::Runs(Runs { outer, groups, .. }) => {
-                Part::Runs(PartOfRuns::Groups { outer: 0..outer, groups: 0..groups })
+        let Walk { work, cut, groups } = self;
+        match cut {
+            Cut::Runs(runs) => {
+                let (outer, of_groups) = (0..runs.outer, 0..runs.groups);
+                let part = PartOfRuns { outer, groups: of_groups, superblocks: None };
+                isa.run(WalkRuns { work, runs: &runs, groups, part, superblock_totals: None });
             }
-            Cut::Rows(Rows { tables, .. }) => Part::Rows(PartOfRows::Tables(0..tables)),
-        };
-        run_part(isa, &mut work, cut, groups, part, None);
+            Cut::Rows(rows) => {
+                let part = PartOfRows::Tables(0..rows.tables);
+                isa.run(WalkRows { work, rows: &rows, groups, part });
+            }
+        }
     }
 
     #[cold]
     fn run_divided(self, isa: Isa, threads: Threads, parts: usize) {
         let Walk { mut work, cut, groups } = self;
         divide(&cut, TOTALS > 0, parts, &mut |count, part_of| {
-            let joint = matches!(part_of(0), Part::Runs(PartOfRuns::Superblocks { .. }));
+            let joint = matches!(part_of(0), Part::Runs(PartOfRuns { superblocks: Some(_), .. }));
             let mut totals = [[0.0; TOTALS]; SUPERBLOCKS];
             let shared = &work;
             let all = Output::from(&mut totals[..]);
             threads.for_each(count, &|index| {
                 // SAFETY: the parts of a division share no element, and no group but one whose superblocks they share.
-                let (mut work, superblock_totals) = unsafe { (shared.share(), joint.then(|| all.share())) };
-                run_part(isa, &mut work, cut, groups, part_of(index), superblock_totals);
+                let (work, superblock_totals) = unsafe { (shared.share(), joint.then(|| all.share())) };
+                run_part(isa, work, cut, groups, part_of(index), superblock_totals);
             });
             drop(all);
-            if let (Part::Runs(PartOfRuns::Superblocks { group, .. }), Cut::Runs(runs)) = (part_of(0), cut) {
-                let run = runs.range_of(group).len();
+            if let (Part::Runs(PartOfRuns { superblocks: Some(_), groups, .. }), Cut::Runs(runs)) = (part_of(0), cut) {
+                let (group, run) = (groups.start, runs.range_of(groups.start).len());
                 let used = run.div_ceil(superblock_length(run));
                 let total =
                     totals[..used].iter().fold([0.0; TOTALS], |sum, next| join_all::<W::Join, TOTALS>(sum, *next));
@@ -159,15 +193,15 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
 #[inline(always)]
 fn run_part<W: Work<TOTALS>, const TOTALS: usize>(
     isa: Isa,
-    work: &mut W,
+    work: W,
     cut: Cut,
     groups: Groups<'_>,
     part: Part,
     superblock_totals: Option<Output<'_, [f64; TOTALS]>>,
 ) {
     match (cut, part) {
-        (Cut::Runs(runs), Part::Runs(part)) => isa.run(WalkRuns { work, runs, groups, part, superblock_totals }),
-        (Cut::Rows(rows), Part::Rows(part)) => isa.run(WalkRows { work, rows, groups, part }),
+        (Cut::Runs(runs), Part::Runs(part)) => isa.run(WalkRuns { work, runs: &runs, groups, part, superblock_totals }),
+        (Cut::Rows(rows), Part::Rows(part)) => isa.run(WalkRows { work, rows: &rows, groups, part }),
         (cut, part) => unreachable!("{part:?} of {cut:?}"),
     }
 }
@@ -181,13 +215,13 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
         Cut::Runs(Runs { outer, groups, .. }) if groups >= parts || (outer > 1 && totals) => {
             let count = parts.min(groups);
             each(count, &|index| {
-                Part::Runs(PartOfRuns::Groups { outer: 0..outer, groups: share(index, count, groups) })
+                Part::Runs(PartOfRuns { outer: 0..outer, groups: share(index, count, groups), superblocks: None })
             });
         }
         Cut::Runs(Runs { outer, groups, .. }) if outer > 1 => {
             let count = parts.min(outer);
             each(count, &|index| {
-                Part::Runs(PartOfRuns::Groups { outer: share(index, count, outer), groups: 0..groups })
+                Part::Runs(PartOfRuns { outer: share(index, count, outer), groups: 0..groups, superblocks: None })
             });
         }
         Cut::Runs(runs) => {
@@ -196,7 +230,9 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
                 let superblocks = run.div_ceil(superblock_length(run));
                 let count = parts.min(superblocks).max(1);
                 each(count, &|index| {
-                    Part::Runs(PartOfRuns::Superblocks { group, range: share(index, count, superblocks) })
+                    // A run in one part is whole: a short one has no superblocks.
+                    let superblocks = (count > 1).then(|| share(index, count, superblocks));
+                    Part::Runs(PartOfRuns { outer: 0..1, groups: group..group + 1, superblocks })
                 });
             }
         }
@@ -205,7 +241,7 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
         }
         Cut::Rows(rows) => {
             for table in 0..rows.tables {
-                let lines = Lines::of(&rows, table);
+                let lines = Lines::of(&rows, table, totals);
                 if totals || lines.stretches >= parts {
                     let (count, all) = (parts.min(lines.stretches), lines.stretches);
                     each(count, &|index| {
@@ -222,25 +258,28 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
 
 /// Zero in the lanes past a block's count.
 #[inline(always)]
-pub(super) fn masked<const TOTALS: usize>(mut terms: [[f32; BLOCK]; TOTALS], block: Block) -> [[f32; BLOCK]; TOTALS] {
+pub(super) fn masked<V: Vectors, const TOTALS: usize>(
+    mut terms: [V::Block; TOTALS],
+    block: Block,
+) -> [V::Block; TOTALS] {
     if block.count() < BLOCK {
-        for terms in &mut terms {
-            for lane in 0..BLOCK {
-                terms[lane] = if lane < block.count() { terms[lane] } else { 0.0 };
-            }
+        for index in 0..TOTALS {
+            let mut lanes = V::to_array(terms[index]);
+            lanes[block.count()..].fill(0.0);
+            terms[index] = V::from_array(&lanes);
         }
     }
     terms
 }
 
 #[inline(always)]
-pub(super) fn join_lanes<J: Join, const TOTALS: usize>(
-    stripes: &mut [[f32; BLOCK]; TOTALS],
-    terms: &[[f32; BLOCK]; TOTALS],
+pub(super) fn join_lanes<V: Vectors, J: Join, const TOTALS: usize>(
+    stripes: &mut [V::Block; TOTALS],
+    terms: &[V::Block; TOTALS],
 ) {
     for index in 0..TOTALS {
-        for lane in 0..BLOCK {
-            stripes[index][lane] = J::join(stripes[index][lane], terms[index][lane]);
+        for register in 0..V::REGISTERS {
+            stripes[index][register] = J::join(stripes[index][register], terms[index][register]);
         }
     }
 }
@@ -285,7 +324,7 @@ mod tests {
                 let mut seen = vec![0u8; cut.elements()];
                 divide(&cut, totals, parts, &mut |count, part_of| {
                     for index in 0..count {
-                        mark(&cut, part_of(index), &mut seen);
+                        mark(&cut, part_of(index), totals, &mut seen);
                     }
                 });
                 assert!(seen.iter().all(|times| *times == 1), "{cut:?} in {parts}");
@@ -293,16 +332,16 @@ mod tests {
         }
     }
 
-    fn mark(cut: &Cut, part: Part, seen: &mut [u8]) {
+    fn mark(cut: &Cut, part: Part, totals: bool, seen: &mut [u8]) {
         let mut mark = |elements: Range<usize>| seen[elements].iter_mut().for_each(|times| *times += 1);
         match (part, cut) {
-            (Part::Runs(PartOfRuns::Groups { outer, groups }), Cut::Runs(runs)) => {
+            (Part::Runs(PartOfRuns { outer, groups, superblocks: None }), Cut::Runs(runs)) => {
                 for o in outer {
                     groups.clone().for_each(|group| mark(runs.range_of(o * runs.groups + group)));
                 }
             }
-            (Part::Runs(PartOfRuns::Superblocks { group, range }), _) => {
-                let run = cut.range_of(group);
+            (Part::Runs(PartOfRuns { groups, superblocks: Some(range), .. }), Cut::Runs(runs)) => {
+                let run = runs.range_of(groups.start);
                 let length = superblock_length(run.len());
                 mark(run.start + range.start * length..run.end.min(run.start + range.end * length));
             }
@@ -310,7 +349,7 @@ mod tests {
                 tables.for_each(|table| mark(rows.range_of(table)))
             }
             (Part::Rows(PartOfRows::Lines { table, lines: some }), Cut::Rows(rows)) => {
-                let lines = Lines::of(rows, table);
+                let lines = Lines::of(rows, table, totals);
                 for line in some {
                     for stretch in 0..lines.stretches {
                         let (start, end) = lines.elements(line, &lines.places(stretch));
@@ -319,7 +358,7 @@ mod tests {
                 }
             }
             (Part::Rows(PartOfRows::Stretches { table, stretches }), Cut::Rows(rows)) => {
-                let lines = Lines::of(rows, table);
+                let lines = Lines::of(rows, table, totals);
                 for line in 0..lines.count {
                     for stretch in stretches.clone() {
                         let (start, end) = lines.elements(line, &lines.places(stretch));

@@ -287,7 +287,7 @@ impl Grid {
                 next as f32
             } else {
                 projected += 1;
-                if next < f64::from(min_scale) { min_scale } else { self.scales[group] }
+                if next < f64::from(min_scale) { min_scale } else { self.scales[group].max(min_scale) }
             };
             self.store_scale(group, next);
         }

@@ -4,10 +4,10 @@ use super::grid::{Grid, check_length, check_optional};
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    Cut, Dequantize, Factor, Gradients, Group, Groups, Input, Output, Parameters, Quantize, ScaleGradient, Walk,
-    WeightGradient,
+    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Group, Groups, Input, Lsq, Output, Parameters,
+    PassThrough, Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
 };
-use crate::ste::{Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped, SteVariant};
+use crate::ste::SteVariant;
 
 /// Evaluates `$call` with `$estimator` bound to the estimator that `$ste` names, once per type of estimator.
 macro_rules! with_estimator {

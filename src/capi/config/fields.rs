@@ -68,7 +68,7 @@ pub unsafe extern "C" fn diffquant_config_bits(config: *const diffquant_config, 
 /// @param config the configuration to change
 /// @param ste a DIFFQUANT_STE constant; STANDARD by default
 /// @param ste_param the estimator's parameter; ignored by those without one
-/// @return DIFFQUANT_STATUS_OK; NULL_POINTER; UNKNOWN_CONSTANT; INVALID_ARGUMENT; UNSUPPORTED for a reserved estimator
+/// @return DIFFQUANT_STATUS_OK; NULL_POINTER; UNKNOWN_CONSTANT; INVALID_ARGUMENT
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_config_set_ste(
     config: *mut diffquant_config,
@@ -500,7 +500,7 @@ pub unsafe extern "C" fn diffquant_config_use_incoherence(
     unsafe { read(config, out, |config| u32::from(config.use_incoherence)) }
 }
 
-/// Sets symmetric: whether the zero point is fixed at 0 (this version makes no quantizer otherwise).
+/// Sets symmetric: whether the zero points of a quantizer are fixed, see diffquant_quantizer_set_symmetric.
 ///
 /// @param config the configuration to change
 /// @param symmetric 0 or 1; 1 by default
@@ -519,7 +519,7 @@ pub unsafe extern "C" fn diffquant_config_set_symmetric(
     }
 }
 
-/// Gets symmetric: whether the zero point is fixed at 0 (this version makes no quantizer otherwise).
+/// Gets symmetric: whether the zero points of a quantizer are fixed, see diffquant_quantizer_set_symmetric.
 ///
 /// @param config the configuration to read
 /// @param out receives the field

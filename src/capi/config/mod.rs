@@ -138,7 +138,8 @@ pub unsafe extern "C" fn diffquant_config_to_json(
 }
 
 /// Says whether a configuration makes sense; if not, the message names the first field that does not, in this order:
-/// bits, pi_k, learning_rate, epochs, clip_val or lambda, kd_temperature, loss_weights, block_size.
+/// bits, pi_k, learning_rate, epochs, the parameter of ste_variant (clip_val, lambda, delta), kd_temperature,
+/// loss_weights, block_size.
 ///
 /// @param config the configuration to judge
 /// @return DIFFQUANT_STATUS_OK; INVALID_CONFIG; NULL_POINTER

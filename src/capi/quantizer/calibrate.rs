@@ -7,7 +7,8 @@ use crate::capi::status::diffquant_status;
 use crate::error::Error;
 use crate::quantizer::ScaleInit;
 
-/// How scales are chosen from weights. levels are codes less the zero point; Qp is the largest of them.
+/// How scales are chosen from weights. Levels are codes less the zero point; Qp is the largest level. The zero point is free
+/// in a quantizer that is not symmetric.
 pub type diffquant_scale_init = u32;
 
 /// The largest magnitude of a group lies half a step beyond its largest code. No parameter. What
@@ -17,8 +18,8 @@ pub const DIFFQUANT_SCALE_INIT_MAX_ABS: diffquant_scale_init = 0;
 /// to the largest weight, 0 included, and 0 is exactly representable; otherwise it stays, and weights on a side without
 /// codes are clamped.
 pub const DIFFQUANT_SCALE_INIT_MIN_MAX: diffquant_scale_init = 1;
-/// step = 2 * mean|w| / sqrt(Qp). No parameter. A start for training with LSQ, not a scale to quantize with.
-/// (Esser et al. 2020, arXiv 1902.08153, section 2.1)
+/// step = 2 * mean|w| / sqrt(Qp), zero points those of the range. No parameter. A start for training with LSQ, not a
+/// scale to quantize with. (Esser et al. 2020, arXiv 1902.08153, section 2.1)
 pub const DIFFQUANT_SCALE_INIT_LSQ: diffquant_scale_init = 2;
 /// As MAX_ABS, of the smallest magnitude that parameter percent of the weights do not exceed; where the zero point is free, as
 /// MIN_MAX of the central parameter percent of the weights. Parameter: above 0, at most 100. A good one depends on the
@@ -30,9 +31,10 @@ pub const DIFFQUANT_SCALE_INIT_MSE: diffquant_scale_init = 4;
 
 /// Calibrates every scale from its group's weights, so that the largest magnitude lies half a step beyond the largest code.
 ///
-/// uniform: scale = max|w| / (Qp + 0.5), at least the smallest normal float; Qp = 2^(bits-1) - 1 unless the range is UNSIGNED.
+/// uniform: scale = max|w| / (Qp + 0.5), at least the smallest normal float.
 /// pi: alpha = max|w| / (PI / k * (Qp + 0.5)), at least 1e-6.
-/// A group of zeros gets scale 1. Zero points become the range's, offsets 0. With n = 0 nothing changes.
+/// Qp is 2^(bits-1) - 1, or 2^bits - 1 where the range is UNSIGNED. A group of zeros gets scale 1. Zero points become the
+/// range's, also where they are free; offsets become 0. With n = 0 nothing changes. Allocates.
 ///
 /// @param quantizer the quantizer to change
 /// @param w n weights
@@ -102,8 +104,8 @@ unsafe fn init_scale(
 /// One step of gradient descent on every scale: scale - learning_rate * grad_scale, kept positive and finite.
 ///
 /// A scale that would fall below min_scale becomes min_scale; one that would leave the range of scales at the other end
-/// stays what it is. Both count as projected: learned scales that collapse to zero or turn negative are the common way for
-/// learned-step training to fail, and a count that keeps growing shows it.
+/// stays what it is, if that is not below min_scale. Both count as projected: learned scales that collapse to zero or
+/// turn negative are the common way for learned-step training to fail, and a count that keeps growing shows it.
 ///
 /// @param quantizer the quantizer to change
 /// @param grad_scale count gradients of the loss by each scale, as diffquant_quantizer_backward_scale gives them

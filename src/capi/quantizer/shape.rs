@@ -7,8 +7,8 @@ use crate::capi::pointer::{self, Span};
 use crate::capi::status::{diffquant_status, report};
 use crate::layout::check_dimensions;
 
-/// Changes which weights share a scale. The shape is forgotten; every scale is 1, every zero point and offset as in a new
-/// quantizer.
+/// Changes which weights share a scale. The shape is forgotten; every scale becomes 1, every zero point that of the range
+/// (see diffquant_code_range), every offset 0.
 ///
 /// @param quantizer the quantizer to change
 /// @param granularity a DIFFQUANT_GRANULARITY constant
@@ -46,10 +46,10 @@ pub unsafe extern "C" fn diffquant_quantizer_granularity(
 }
 
 /// Declares the shape of the tensors, and with it how many scales there are and where each belongs (diffquant_granularity
-/// says where). From then on n must be the product of the shape.
+/// says where). From then on n must be the product of the shape, or 0.
 ///
-/// Every scale is 1 afterwards, every zero point and offset as in a new quantizer. PER_TOKEN and PER_BLOCK need a shape;
-/// PER_CHANNEL takes one where channels are not contiguous slices.
+/// Every scale becomes 1, every zero point that of the range, every offset 0. PER_TOKEN and PER_BLOCK need a shape;
+/// PER_CHANNEL takes one where channels are not contiguous slices; PER_TENSOR may have one, to have n checked.
 ///
 /// @param quantizer the quantizer to change
 /// @param shape ndim dimensions, each at least 1, the last one contiguous in memory
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn diffquant_quantizer_set_shape(
 /// @param element which, from 0
 /// @param n elements of the tensor, as for diffquant_quantizer_forward
 /// @param out receives the index of the scale
-/// @return DIFFQUANT_STATUS_OK; INDEX_OUT_OF_RANGE; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER
+/// @return DIFFQUANT_STATUS_OK; INDEX_OUT_OF_RANGE unless element is below n; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_group_of(
     quantizer: *const diffquant_quantizer,
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn diffquant_quantizer_group_of(
     unsafe { read(quantizer, out, |grid| grid.group_of(element, n)) }
 }
 
-/// Makes the quantizer per channel, every scale 1, every zero point and offset as in a new quantizer.
+/// Makes the quantizer per channel, without a shape: every scale 1, every zero point that of the range, every offset 0.
 ///
 /// Channels are equal, contiguous slices of a tensor of any length: channel c of n weights is w[c * n / channels] and the
 /// n / channels - 1 weights after it, such as the rows of a matrix stored row by row. For channels along another axis see

@@ -88,8 +88,8 @@ pub unsafe extern "C" fn diffquant_quantizer_backward(
 /// magnitude of each group.
 ///
 /// For activations, whose range changes from call to call. The quantizer's own scales, zero points and offsets are neither used
-/// nor changed. PER_TOKEN, the number of tokens may change too: n is any multiple of the last dimension, and there is a
-/// scale for each token. Allocates.
+/// nor changed: zero points are the range's, also where they are free, and offsets 0. PER_TOKEN, the number of tokens may
+/// change too: n is any multiple of the last dimension, and there is a scale for each token. Allocates.
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights
@@ -140,7 +140,8 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_dynamic(
 ///
 /// Under RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED it is the published one (Esser et al. 2020, arXiv 1902.08153, eq. 3 and
 /// section 2.2), sum(grad_out * slope) divided by sqrt(N * qmax), where slope is r(v) - v for a weight that passes its
-/// gradient on, Qn for one below and Qp for one above (see diffquant_ste).
+/// gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste). r(v) - v is computed as
+/// (r(v) * step - (w - offset)) * (1 / step) with the difference rounded once, which is closer to the truth than v is.
 ///
 /// The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
 ///
@@ -167,9 +168,10 @@ pub unsafe extern "C" fn diffquant_quantizer_backward_scale(
 
 /// As diffquant_quantizer_backward_scale, and the gradient of the loss by each offset.
 ///
-/// grad_offset[c] is the sum of grad_out over the weights of group c that do not pass their gradient on, without a normalizer
-/// (Bhalgat et al. 2020, arXiv 2004.09576). The gradient by a zero point, taken as a real number, is grad_offset times minus
-/// the step. For estimators that look at the range of codes: RANGE_CLIPPED, LSQ, LSQ_PLUS and EWGS_SIGNED.
+/// grad_offset[c] is the sum of grad_out over the weights of group c that do not pass their gradient on, without a
+/// normalizer (Bhalgat et al. 2020, arXiv 2004.09576), those of NaNs included. The gradient by a zero point, taken as a
+/// real number, is grad_offset times minus the step. For estimators that look at the range of codes: RANGE_CLIPPED, LSQ,
+/// LSQ_PLUS and EWGS_SIGNED.
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights, as given to forward
@@ -238,7 +240,8 @@ unsafe fn backward_scale(
     }
 }
 
-/// Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are taken as they are.
+/// Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are
+/// taken as they are.
 ///
 /// Allocates nothing.
 ///

@@ -21,9 +21,10 @@ pub type diffquant_parallel_for = Option<
 
 /// Lets large calls use several threads. Results are the same bits for any number.
 ///
-/// forward, backward, backward_scale and dequantize of 4 Mi elements or more are divided, into at most one part per 2 Mi
-/// elements; below, making threads costs more than they save. The threads are made for the call and end with it, so unloading the library stays safe (it may stay
-/// mapped until the threads that called it have ended); making them allocates. Where a thread cannot be had, the caller's does its part. This replaces a pool set before.
+/// Calls on 4 Mi elements or more are divided, into at most one part per 2 Mi elements; below, making threads costs more
+/// than they save. The threads are made for the call and end with it, so unloading the library stays safe (it may stay
+/// mapped until the threads that called it have ended); making them allocates. Where a thread cannot be had, the caller's
+/// does its part. This replaces a pool set before.
 ///
 /// @param quantizer the quantizer to change
 /// @param threads how many, the caller's among them: 1, the default, for the caller's alone; 0 for as many as this process

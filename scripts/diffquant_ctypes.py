@@ -1,0 +1,98 @@
+"""The part of libdiffquant that the scripts need, through ctypes and arrays of the standard library."""
+
+import ctypes
+from array import array
+
+STANDARD, CLIPPED, LEARNED_STEP_SIZE, EWGS, RANGE_CLIPPED, LSQ, LSQ_PLUS, EWGS_SIGNED = range(8)
+PER_TENSOR, PER_CHANNEL, PER_TOKEN, PER_BLOCK = range(4)
+FULL, NARROW, UNSIGNED = range(3)
+INIT_MAX_ABS, INIT_MIN_MAX, INIT_LSQ, INIT_PERCENTILE, INIT_MSE = range(5)
+
+
+def load(path):
+    library = ctypes.CDLL(str(path))
+    library.diffquant_last_error_message.restype = ctypes.c_char_p
+    library.diffquant_version_string.restype = ctypes.c_char_p
+    return library
+
+
+def buffer(numbers):
+    """A pointer to an array's elements."""
+    return (ctypes.c_char * (len(numbers) * numbers.itemsize)).from_buffer(numbers)
+
+
+class Quantizer:
+    """A diffquant_quantizer; a status other than OK becomes an exception. Methods are called without their prefix."""
+
+    def __init__(self, library, bits, *, k=None, ste=STANDARD, ste_param=0.0):
+        self.library = library
+        self.handle = ctypes.c_void_p()
+        if k is None:
+            self.check(library.diffquant_quantizer_new_uniform(
+                ctypes.c_uint32(bits), ctypes.c_uint32(ste), ctypes.c_float(ste_param), ctypes.byref(self.handle)))
+        else:
+            self.check(library.diffquant_quantizer_new_pi(
+                ctypes.c_uint32(bits), ctypes.c_uint32(k), ctypes.byref(self.handle)))
+
+    def __del__(self):
+        self.library.diffquant_quantizer_free(self.handle)
+
+    def check(self, status):
+        if status != 0:
+            raise RuntimeError(self.library.diffquant_last_error_message().decode())
+
+    def call(self, name, *arguments):
+        self.check(getattr(self.library, "diffquant_quantizer_" + name)(self.handle, *arguments))
+
+    def set_symmetric(self, symmetric):
+        self.call("set_symmetric", ctypes.c_uint32(symmetric))
+
+    def set_code_range(self, code_range):
+        self.call("set_code_range", ctypes.c_uint32(code_range))
+
+    def set_granularity(self, granularity, block_size=0):
+        self.call("set_granularity", ctypes.c_uint32(granularity), ctypes.c_size_t(block_size))
+
+    def set_shape(self, shape, axis):
+        self.call("set_shape", (ctypes.c_size_t * len(shape))(*shape), ctypes.c_size_t(len(shape)),
+                  ctypes.c_size_t(axis))
+
+    def init(self, method, parameter, w):
+        self.call("init_scale_with", ctypes.c_uint32(method), ctypes.c_float(parameter), buffer(w),
+                  ctypes.c_size_t(len(w)))
+
+    def scale_count(self):
+        count = ctypes.c_size_t()
+        self.call("scale_count", ctypes.byref(count))
+        return count.value
+
+    def scales(self):
+        out = array("f", bytes(4 * self.scale_count()))
+        self.call("scales", buffer(out), ctypes.c_size_t(len(out)))
+        return out
+
+    def set_scales(self, scales):
+        scales = array("f", scales)
+        self.call("set_scales", buffer(scales), ctypes.c_size_t(len(scales)))
+
+    def step_size(self, group=0):
+        out = ctypes.c_float()
+        self.call("step_size", ctypes.c_size_t(group), ctypes.byref(out))
+        return out.value
+
+    def code_bounds(self):
+        smallest, largest = ctypes.c_int32(), ctypes.c_int32()
+        self.call("code_bounds", ctypes.byref(smallest), ctypes.byref(largest))
+        return smallest.value, largest.value
+
+    def forward(self, w):
+        values = array("f", bytes(4 * len(w)))
+        self.call("forward", buffer(w), ctypes.c_size_t(len(w)), None, buffer(values))
+        return values
+
+    def backward_scale(self, w, grad_out):
+        grad_w = array("f", bytes(4 * len(w)))
+        grad_scale = array("f", bytes(4 * self.scale_count()))
+        self.call("backward_scale", buffer(w), buffer(grad_out), ctypes.c_size_t(len(w)), buffer(grad_w),
+                  buffer(grad_scale))
+        return grad_w, grad_scale

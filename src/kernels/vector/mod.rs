@@ -1,0 +1,232 @@
+//! Vectors of f32: the few operations that kernels are written in, once per instruction set.
+//!
+//! Kernels are generic over [`Vectors`] and say what happens to one register. Plain loops over arrays that the compiler
+//! vectorises were tried first: the simple kernels came out as fast, the others up to ten times slower, and which ones
+//! depended on link-time optimisation.
+//!
+//! - `x86`: SSE2 (the baseline of x86-64), AVX2 with FMA, AVX-512.
+//! - `plain`: arrays, for every other target, and in tests a second opinion on this one.
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod plain;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) use plain::Plain;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512, Sse2};
+
+use super::BLOCK;
+use std::ops::IndexMut;
+
+/// A register of f32 lanes. Methods are `#[inline(always)]`; those of an instruction set run only where it was detected.
+pub(crate) trait Floats: Copy {
+    /// A choice per lane.
+    type Mask: Copy;
+
+    const LANES: usize;
+
+    fn splat(number: f32) -> Self;
+
+    /// Reads [`LANES`](Self::LANES) floats.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of them.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// Writes [`LANES`](Self::LANES) floats.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of them.
+    unsafe fn store(self, to: *mut f32);
+
+    /// Writes [`LANES`](Self::LANES) floats past the cache.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of them and aligned to their size.
+    unsafe fn stream(self, to: *mut f32);
+
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    fn times(self, other: Self) -> Self;
+    fn over(self, other: Self) -> Self;
+
+    /// `self * factor + summand`, rounded once. Only where [`Vectors::FUSES`].
+    fn times_plus(self, factor: Self, summand: Self) -> Self;
+
+    /// `self - level * step`, rounded once, for a product that f64 holds exactly.
+    fn minus_product(self, level: Self, step: Self) -> Self;
+
+    /// The larger of two; `self` where it is NaN.
+    fn at_least(self, bound: Self) -> Self;
+
+    /// The smaller of two; `self` where it is NaN.
+    fn at_most(self, bound: Self) -> Self;
+
+    /// Bits that both have.
+    fn and(self, other: Self) -> Self;
+
+    /// Bits that either has.
+    fn or(self, other: Self) -> Self;
+
+    /// Bits that one of them has.
+    fn xor(self, other: Self) -> Self;
+
+    /// Where `self < other`.
+    fn is_below(self, other: Self) -> Self::Mask;
+
+    /// Where `self == other`.
+    fn equals(self, other: Self) -> Self::Mask;
+
+    /// Where there is no NaN.
+    fn is_number(self) -> Self::Mask;
+
+    /// Where both hold.
+    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+
+    /// `self` where `mask` holds, else 0.
+    fn only(self, mask: Self::Mask) -> Self;
+
+    /// `self` where `mask` holds, else `other`.
+    fn or_else(self, mask: Self::Mask, other: Self) -> Self;
+
+    /// The sum of the lanes: lanes i and i + half, over and over.
+    fn sum(self) -> f32;
+
+    /// The largest lane.
+    fn largest(self) -> f32;
+
+    /// The magnitude.
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.and(Self::splat(f32::from_bits(!(1 << 31))))
+    }
+
+    /// 0 where `mask` holds, else `self`.
+    #[inline(always)]
+    fn except(self, mask: Self::Mask) -> Self {
+        Self::splat(0.0).or_else(mask, self)
+    }
+}
+
+/// An instruction set: its registers, and the forms that work on a block of them.
+pub(crate) trait Vectors: Copy {
+    /// A register.
+    type Floats: Floats;
+
+    /// A block of [`BLOCK`] floats.
+    type Block: Copy + IndexMut<usize, Output = Self::Floats>;
+
+    /// Registers of a block.
+    const REGISTERS: usize = BLOCK / Self::Floats::LANES;
+
+    /// Whether [`Floats::times_plus`] is one instruction.
+    const FUSES: bool;
+
+    fn splat(number: f32) -> Self::Block;
+
+    /// Reads `count` floats, at most a block; lanes past them are 0.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of them.
+    unsafe fn load_few(from: *const f32, count: usize) -> Self::Block;
+
+    /// Writes the first `count` floats, at most a block.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of them.
+    unsafe fn store_few(block: Self::Block, to: *mut f32, count: usize);
+
+    /// A block of bytes in registers.
+    type Bytes: Copy;
+
+    /// The lowest byte of each lane's bits.
+    fn low_bytes(block: Self::Block) -> Self::Bytes;
+
+    /// Writes a block of bytes, past the cache if that is asked for and `to` is aligned for it.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of it.
+    unsafe fn store_bytes(bytes: Self::Bytes, to: *mut i8, streamed: bool);
+
+    /// The bytes in memory.
+    fn bytes_to_array(bytes: Self::Bytes) -> [i8; BLOCK];
+
+    /// Bytes as floats.
+    fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block;
+
+    /// Reads a block.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of it.
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for register in 0..Self::REGISTERS {
+            // SAFETY: the caller's promise; the registers are a block.
+            block[register] = unsafe { Self::Floats::load(from.add(register * Self::Floats::LANES)) };
+        }
+        block
+    }
+
+    /// Writes a block.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of it.
+    #[inline(always)]
+    unsafe fn store(block: Self::Block, to: *mut f32) {
+        for register in 0..Self::REGISTERS {
+            // SAFETY: the caller's promise; the registers are a block.
+            unsafe { block[register].store(to.add(register * Self::Floats::LANES)) };
+        }
+    }
+
+    /// Writes a block past the cache, unless `to` is not aligned to 16 bytes, as allocators align; whether it did.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of it.
+    #[inline(always)]
+    unsafe fn stream(block: Self::Block, to: *mut f32) -> bool {
+        if to.addr().is_multiple_of(size_of::<Self::Floats>()) {
+            for register in 0..Self::REGISTERS {
+                // SAFETY: the caller's promise; the registers are a block, and each is aligned as the first is.
+                unsafe { block[register].stream(to.add(register * Self::Floats::LANES)) };
+            }
+            return true;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if to.addr().is_multiple_of(16) {
+            let array = Self::to_array(block);
+            for at in (0..BLOCK).step_by(4) {
+                // SAFETY: the caller's promise; four floats at a time, from a block of them.
+                unsafe {
+                    std::arch::x86_64::_mm_stream_ps(
+                        to.add(at),
+                        std::arch::x86_64::_mm_loadu_ps(array.as_ptr().add(at)),
+                    )
+                };
+            }
+            return true;
+        }
+        false
+    }
+
+    /// The lanes in memory.
+    #[inline(always)]
+    fn to_array(block: Self::Block) -> [f32; BLOCK] {
+        let mut array = [0.0; BLOCK];
+        // SAFETY: the array is a block.
+        unsafe { Self::store(block, array.as_mut_ptr()) };
+        array
+    }
+
+    /// The lanes from memory.
+    #[inline(always)]
+    fn from_array(array: &[f32; BLOCK]) -> Self::Block {
+        // SAFETY: the array is a block.
+        unsafe { Self::load(array.as_ptr()) }
+    }
+}

@@ -1,0 +1,449 @@
+//! Vectors of x86-64. The types of an instruction set are to be named only in a function that enables it: that is the promise
+//! on which every SAFETY comment here rests.
+
+use super::{BLOCK, Floats, Vectors};
+use crate::kernels::buffer::copy_few;
+use std::arch::x86_64::*;
+
+/// [`Floats`] for a register, by the names of its intrinsics; what differs in more than names is in `$rest`.
+macro_rules! floats {
+    ($register:ident, $lanes:literal, $mask:ty,
+     $splat:ident $load:ident $store:ident $stream:ident
+     $add:ident $sub:ident $mul:ident $div:ident $max:ident $min:ident,
+     $($rest:tt)*) => {
+        impl Floats for $register {
+            type Mask = $mask;
+
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            fn splat(number: f32) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $splat(number) }
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self {
+                // SAFETY: the caller's promise.
+                unsafe { $load(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f32) {
+                // SAFETY: the caller's promise.
+                unsafe { $store(to, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn stream(self, to: *mut f32) {
+                // SAFETY: the caller's promise.
+                unsafe { $stream(to, self) }
+            }
+
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $add(self, other) }
+            }
+
+            #[inline(always)]
+            fn minus(self, other: Self) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $sub(self, other) }
+            }
+
+            #[inline(always)]
+            fn times(self, other: Self) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $mul(self, other) }
+            }
+
+            #[inline(always)]
+            fn over(self, other: Self) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $div(self, other) }
+            }
+
+            // The instructions give their second operand where one is NaN.
+
+            #[inline(always)]
+            fn at_least(self, bound: Self) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $max(bound, self) }
+            }
+
+            #[inline(always)]
+            fn at_most(self, bound: Self) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $min(bound, self) }
+            }
+
+            $($rest)*
+        }
+    };
+}
+
+/// Methods that are one expression over registers.
+macro_rules! methods {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty = $body:expr;)*) => {
+        $(
+            #[inline(always)]
+            fn $name($($argument: $kind),*) -> $result {
+                // SAFETY: the module's promise.
+                unsafe { $body }
+            }
+        )*
+    };
+}
+
+floats! {
+    __m128, 4, __m128,
+    _mm_set1_ps _mm_loadu_ps _mm_storeu_ps _mm_stream_ps
+    _mm_add_ps _mm_sub_ps _mm_mul_ps _mm_div_ps _mm_max_ps _mm_min_ps,
+
+    methods! {
+        and(self: Self, other: Self) -> Self = _mm_and_ps(self, other);
+        or(self: Self, other: Self) -> Self = _mm_or_ps(self, other);
+        xor(self: Self, other: Self) -> Self = _mm_xor_ps(self, other);
+        is_below(self: Self, other: Self) -> Self::Mask = _mm_cmplt_ps(self, other);
+        equals(self: Self, other: Self) -> Self::Mask = _mm_cmpeq_ps(self, other);
+        is_number(self: Self) -> Self::Mask = _mm_cmpord_ps(self, self);
+        both(a: Self::Mask, b: Self::Mask) -> Self::Mask = _mm_and_ps(a, b);
+        only(self: Self, mask: Self::Mask) -> Self = _mm_and_ps(self, mask);
+        or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm_or_ps(_mm_and_ps(mask, self), _mm_andnot_ps(mask, other));
+    }
+
+    #[inline(always)]
+    fn times_plus(self, _factor: Self, _summand: Self) -> Self {
+        unreachable!("SSE2 does not fuse")
+    }
+
+    #[inline(always)]
+    fn minus_product(self, level: Self, step: Self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe {
+            let difference = |w, level, step| {
+                let product = _mm_mul_pd(_mm_cvtps_pd(level), _mm_cvtps_pd(step));
+                _mm_cvtpd_ps(_mm_sub_pd(_mm_cvtps_pd(w), product))
+            };
+            let high = |register| _mm_movehl_ps(register, register);
+            _mm_movelh_ps(difference(self, level, step), difference(high(self), high(level), high(step)))
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let two = _mm_add_ps(self, _mm_movehl_ps(self, self));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        // SAFETY: the module's promise.
+        unsafe {
+            let two = _mm_max_ps(self, _mm_movehl_ps(self, self));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+}
+
+floats! {
+    __m256, 8, __m256,
+    _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_stream_ps
+    _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_max_ps _mm256_min_ps,
+
+    methods! {
+        and(self: Self, other: Self) -> Self = _mm256_and_ps(self, other);
+        or(self: Self, other: Self) -> Self = _mm256_or_ps(self, other);
+        xor(self: Self, other: Self) -> Self = _mm256_xor_ps(self, other);
+        times_plus(self: Self, factor: Self, summand: Self) -> Self = _mm256_fmadd_ps(self, factor, summand);
+        minus_product(self: Self, level: Self, step: Self) -> Self = _mm256_fnmadd_ps(level, step, self);
+        is_below(self: Self, other: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_LT_OQ>(self, other);
+        equals(self: Self, other: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_EQ_OQ>(self, other);
+        is_number(self: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_ORD_Q>(self, self);
+        both(a: Self::Mask, b: Self::Mask) -> Self::Mask = _mm256_and_ps(a, b);
+        only(self: Self, mask: Self::Mask) -> Self = _mm256_and_ps(self, mask);
+        or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm256_blendv_ps(other, self, mask);
+        sum(self: Self) -> f32 = Floats::sum(_mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self)));
+        largest(self: Self) -> f32 = Floats::largest(_mm_max_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self)));
+    }
+}
+
+floats! {
+    __m512, 16, __mmask16,
+    _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_stream_ps
+    _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_max_ps _mm512_min_ps,
+
+    methods! {
+        and(self: Self, other: Self) -> Self = _mm512_and_ps(self, other);
+        or(self: Self, other: Self) -> Self = _mm512_or_ps(self, other);
+        xor(self: Self, other: Self) -> Self = _mm512_xor_ps(self, other);
+        times_plus(self: Self, factor: Self, summand: Self) -> Self = _mm512_fmadd_ps(self, factor, summand);
+        minus_product(self: Self, level: Self, step: Self) -> Self = _mm512_fnmadd_ps(level, step, self);
+        is_below(self: Self, other: Self) -> Self::Mask = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self, other);
+        equals(self: Self, other: Self) -> Self::Mask = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self, other);
+        is_number(self: Self) -> Self::Mask = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(self, self);
+        only(self: Self, mask: Self::Mask) -> Self = _mm512_maskz_mov_ps(mask, self);
+        or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm512_mask_blend_ps(mask, other, self);
+        sum(self: Self) -> f32 = Floats::sum(_mm256_add_ps(_mm512_castps512_ps256(self), _mm512_extractf32x8_ps::<1>(self)));
+        largest(self: Self) -> f32 = Floats::largest(_mm256_max_ps(_mm512_castps512_ps256(self), _mm512_extractf32x8_ps::<1>(self)));
+    }
+
+    #[inline(always)]
+    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask {
+        a & b
+    }
+}
+
+/// Methods for bytes that are two registers.
+macro_rules! halves_of_bytes {
+    () => {
+        #[inline(always)]
+        unsafe fn store_bytes(bytes: Self::Bytes, to: *mut i8, streamed: bool) {
+            let to = to.cast::<__m128i>();
+            // SAFETY: the caller's promise; SSE2 is part of x86-64.
+            unsafe {
+                if streamed && to.is_aligned() {
+                    _mm_stream_si128(to, bytes[0]);
+                    _mm_stream_si128(to.add(1), bytes[1]);
+                } else {
+                    _mm_storeu_si128(to, bytes[0]);
+                    _mm_storeu_si128(to.add(1), bytes[1]);
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn bytes_to_array(bytes: Self::Bytes) -> [i8; BLOCK] {
+            // SAFETY: both are 32 bytes.
+            unsafe { std::mem::transmute::<[__m128i; 2], [i8; BLOCK]>(bytes) }
+        }
+    };
+}
+
+/// The baseline of x86-64.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Sse2;
+
+impl Vectors for Sse2 {
+    type Floats = __m128;
+    type Block = [__m128; 8];
+    type Bytes = [__m128i; 2];
+
+    const FUSES: bool = false;
+
+    #[inline(always)]
+    fn splat(number: f32) -> Self::Block {
+        [__m128::splat(number); 8]
+    }
+
+    #[inline(always)]
+    unsafe fn load_few(from: *const f32, count: usize) -> Self::Block {
+        let mut array = [0.0; BLOCK];
+        // SAFETY: the caller's promise.
+        unsafe { copy_few(from, array.as_mut_ptr(), count) };
+        Self::from_array(&array)
+    }
+
+    #[inline(always)]
+    unsafe fn store_few(block: Self::Block, to: *mut f32, count: usize) {
+        let array = Self::to_array(block);
+        // SAFETY: the caller's promise.
+        unsafe { copy_few(array.as_ptr(), to, count) };
+    }
+
+    #[inline(always)]
+    fn low_bytes(block: Self::Block) -> Self::Bytes {
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe {
+            let lowest = _mm_set1_epi32(0xff);
+            let lanes = |register: usize| _mm_and_si128(_mm_castps_si128(block[register]), lowest);
+            // Numbers up to 255 in 32 bits fit 16 signed ones, and then 8 unsigned ones.
+            let words = |register: usize| _mm_packs_epi32(lanes(register), lanes(register + 1));
+            [_mm_packus_epi16(words(0), words(2)), _mm_packus_epi16(words(4), words(6))]
+        }
+    }
+
+    halves_of_bytes!();
+
+    #[inline(always)]
+    fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        // SAFETY: SSE2 is part of x86-64; the array has two registers of bytes.
+        unsafe {
+            for half in 0..2 {
+                let bytes = _mm_loadu_si128(bytes.as_ptr().cast::<__m128i>().add(half));
+                // A number beside itself, shifted right, is widened with its sign.
+                let words = [_mm_unpacklo_epi8(bytes, bytes), _mm_unpackhi_epi8(bytes, bytes)];
+                for (index, words) in words.into_iter().enumerate() {
+                    let (low, high) = (_mm_unpacklo_epi16(words, words), _mm_unpackhi_epi16(words, words));
+                    block[half * 4 + index * 2] = _mm_cvtepi32_ps(_mm_srai_epi32::<24>(low));
+                    block[half * 4 + index * 2 + 1] = _mm_cvtepi32_ps(_mm_srai_epi32::<24>(high));
+                }
+            }
+        }
+        block
+    }
+}
+
+/// AVX2 with FMA.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Avx2;
+
+/// The first `count` lanes of a block from its register `register` on, as AVX2 takes masks.
+#[inline(always)]
+fn mask_of_few(register: usize, count: usize) -> __m256i {
+    // SAFETY: the module's promise.
+    unsafe {
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32 - 8 * register as i32), lanes)
+    }
+}
+
+impl Vectors for Avx2 {
+    type Floats = __m256;
+    type Block = [__m256; 4];
+    type Bytes = __m256i;
+
+    const FUSES: bool = true;
+
+    #[inline(always)]
+    fn splat(number: f32) -> Self::Block {
+        [__m256::splat(number); 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load_few(from: *const f32, count: usize) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for register in 0..4 {
+            let mask = mask_of_few(register, count);
+            // SAFETY: the caller's promise; lanes without a mask are not read. The pointer may be past the end, where no
+            // lane has one.
+            block[register] = unsafe { _mm256_maskload_ps(from.wrapping_add(8 * register), mask) };
+        }
+        block
+    }
+
+    #[inline(always)]
+    unsafe fn store_few(block: Self::Block, to: *mut f32, count: usize) {
+        for register in 0..4 {
+            let mask = mask_of_few(register, count);
+            // SAFETY: as above.
+            unsafe { _mm256_maskstore_ps(to.wrapping_add(8 * register), mask, block[register]) };
+        }
+    }
+
+    #[inline(always)]
+    fn low_bytes(block: Self::Block) -> Self::Bytes {
+        // SAFETY: the module's promise.
+        unsafe {
+            let lowest = _mm256_set1_epi32(0xff);
+            let lanes = |register: usize| _mm256_and_si256(_mm256_castps_si256(block[register]), lowest);
+            // Both steps pack each 128-bit half by itself; one permutation of the eight groups of four undoes it.
+            let words = [_mm256_packus_epi32(lanes(0), lanes(1)), _mm256_packus_epi32(lanes(2), lanes(3))];
+            let bytes = _mm256_packus_epi16(words[0], words[1]);
+            _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(bytes: Self::Bytes, to: *mut i8, streamed: bool) {
+        // SAFETY: the caller's promise, and the module's.
+        unsafe {
+            if streamed && to.cast::<__m128i>().is_aligned() {
+                _mm_stream_si128(to.cast(), _mm256_castsi256_si128(bytes));
+                _mm_stream_si128(to.add(16).cast(), _mm256_extracti128_si256::<1>(bytes));
+            } else {
+                _mm256_storeu_si256(to.cast(), bytes);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn bytes_to_array(bytes: Self::Bytes) -> [i8; BLOCK] {
+        // SAFETY: both are 32 bytes.
+        unsafe { std::mem::transmute::<__m256i, [i8; BLOCK]>(bytes) }
+    }
+
+    #[inline(always)]
+    fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for register in 0..4 {
+            // SAFETY: the module's promise; the array has four times eight bytes.
+            block[register] = unsafe {
+                let eight = _mm_loadl_epi64(bytes.as_ptr().add(8 * register).cast());
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight))
+            };
+        }
+        block
+    }
+}
+
+/// AVX-512 with F, BW, DQ and VL.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Avx512;
+
+/// The first `count` lanes of a block.
+#[inline(always)]
+fn masks_of_few(count: usize) -> [__mmask16; 2] {
+    let all = ((1u64 << count.min(BLOCK)) - 1) as u32;
+    [all as __mmask16, (all >> 16) as __mmask16]
+}
+
+impl Vectors for Avx512 {
+    type Floats = __m512;
+    type Block = [__m512; 2];
+    type Bytes = [__m128i; 2];
+
+    const FUSES: bool = true;
+
+    #[inline(always)]
+    fn splat(number: f32) -> Self::Block {
+        [__m512::splat(number); 2]
+    }
+
+    #[inline(always)]
+    unsafe fn load_few(from: *const f32, count: usize) -> Self::Block {
+        let [low, high] = masks_of_few(count);
+        // SAFETY: the caller's promise; lanes without a mask are not read. The pointer may be past the end, where no lane
+        // has one.
+        unsafe { [_mm512_maskz_loadu_ps(low, from), _mm512_maskz_loadu_ps(high, from.wrapping_add(16))] }
+    }
+
+    #[inline(always)]
+    unsafe fn store_few(block: Self::Block, to: *mut f32, count: usize) {
+        let [low, high] = masks_of_few(count);
+        // SAFETY: as above.
+        unsafe {
+            _mm512_mask_storeu_ps(to, low, block[0]);
+            _mm512_mask_storeu_ps(to.wrapping_add(16), high, block[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn low_bytes(block: Self::Block) -> Self::Bytes {
+        // SAFETY: the module's promise.
+        unsafe {
+            let [low, high] = block;
+            [_mm512_cvtepi32_epi8(_mm512_castps_si512(low)), _mm512_cvtepi32_epi8(_mm512_castps_si512(high))]
+        }
+    }
+
+    halves_of_bytes!();
+
+    #[inline(always)]
+    fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for register in 0..2 {
+            // SAFETY: the module's promise; the array has two times sixteen bytes.
+            block[register] = unsafe {
+                let sixteen = _mm_loadu_si128(bytes.as_ptr().add(16 * register).cast());
+                _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(sixteen))
+            };
+        }
+        block
+    }
+}
