@@ -176,7 +176,7 @@ fn a_dynamic_forward_refuses_what_it_cannot_do_and_leaves_its_outputs_alone() {
             assert_eq!((index, value.to_bits()), (at, bad.to_bits()));
         }
     }
-    assert_eq!(dynamic(&quantizer, &[1.0; 95], 10), Error::NotDivisible { n: 95, channels: 10 });
+    assert_eq!(dynamic(&quantizer, &[1.0; 95], 10), Error::CutToken { n: 95, last: 10 });
     let refused = Error::LengthMismatch { argument: "scales", actual: 9, expected: 10 };
     assert_eq!(dynamic(&quantizer, &[1.0; 100], 9), refused);
 }
