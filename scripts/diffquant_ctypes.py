@@ -25,7 +25,7 @@ class Quantizer:
     """A diffquant_quantizer; a status other than OK becomes an exception. Methods are called without their prefix."""
 
     def __init__(self, library, bits, *, k=None, ste=STANDARD, ste_param=0.0):
-        self.library = library
+        self.api = library
         self.handle = ctypes.c_void_p()
         if k is None:
             self.check(library.diffquant_quantizer_new_uniform(
@@ -35,14 +35,14 @@ class Quantizer:
                 ctypes.c_uint32(bits), ctypes.c_uint32(k), ctypes.byref(self.handle)))
 
     def __del__(self):
-        self.library.diffquant_quantizer_free(self.handle)
+        self.api.diffquant_quantizer_free(self.handle)
 
     def check(self, status):
         if status != 0:
-            raise RuntimeError(self.library.diffquant_last_error_message().decode())
+            raise RuntimeError(self.api.diffquant_last_error_message().decode())
 
     def call(self, name, *arguments):
-        self.check(getattr(self.library, "diffquant_quantizer_" + name)(self.handle, *arguments))
+        self.check(getattr(self.api, "diffquant_quantizer_" + name)(self.handle, *arguments))
 
     def set_symmetric(self, symmetric):
         self.call("set_symmetric", ctypes.c_uint32(symmetric))
