@@ -7,84 +7,22 @@
 
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
+mod common;
+
+use common::build::{SANITIZERS, c_tests, compiler, link, scratch};
+use common::header::{Export, constants, exports, header, without_comments};
+use common::{VERSION, command, output, run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const TMP: &str = env!("CARGO_TARGET_TMPDIR");
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-const SONAME: &str = concat!("libdiffquant.so.", env!("CARGO_PKG_VERSION_MAJOR"));
-
-const STRICT: [&str; 10] = [
-    "-std=c11",
-    "-Wall",
-    "-Wextra",
-    "-Wpedantic",
-    "-Wundef",
-    "-Wshadow",
-    "-Wconversion",
-    "-Wstrict-prototypes",
-    "-Wmissing-prototypes",
-    "-Werror",
-];
-const SANITIZERS: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
 
 /// Far fewer checks than there are mean that a loop did not run.
 const FEWEST_CHECKS: u64 = 500_000;
 
-// ---- Running things -------------------------------------------------------------------------------------------------
-
-fn output(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| match error.kind() {
-        ErrorKind::NotFound => panic!("{:?} is not there: `make test` installs it first", command.get_program()),
-        _ => panic!("{command:?}: {error}"),
-    })
-}
-
-/// Runs a command that must succeed; gives its standard output.
-fn run(command: &mut Command) -> String {
-    let output = output(command);
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
-    stdout
-}
-
-/// A run of the harness, or of valgrind on it, that no library of the environment can get into.
-fn command(program: impl AsRef<Path>) -> Command {
-    let mut command = Command::new(program.as_ref());
-    for variable in [
-        "LD_LIBRARY_PATH",
-        "LD_PRELOAD",
-        "ASAN_OPTIONS",
-        "UBSAN_OPTIONS",
-        "LSAN_OPTIONS",
-        "VALGRIND_OPTS",
-        "DIFFQUANT_ISA",
-    ] {
-        command.env_remove(variable);
-    }
-    command
-}
-
-fn scratch(name: &str) -> PathBuf {
-    let dir = Path::new(TMP).join("c_harness").join(name);
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).unwrap();
-    dir
-}
-
 // ---- Sources --------------------------------------------------------------------------------------------------------
-
-fn c_tests() -> PathBuf {
-    Path::new(ROOT).join("c_tests")
-}
 
 /// The files `c_tests/test_*.c`, found by their names, and what is in them without its comments.
 fn test_files() -> BTreeMap<String, String> {
@@ -97,17 +35,6 @@ fn test_files() -> BTreeMap<String, String> {
         }
     }
     files
-}
-
-fn without_comments(source: &str) -> String {
-    let mut code = String::new();
-    let mut rest = source;
-    while let Some(start) = rest.find("/*") {
-        code.push_str(&rest[..start]);
-        rest = &rest[start..];
-        rest = &rest[rest.find("*/").expect("comments end") + 2..];
-    }
-    code + rest
 }
 
 /// The names in `TEST(name)` of a file. An unusual way to write one is refused, so that none can be overlooked.
@@ -139,30 +66,6 @@ fn registry(files: &BTreeMap<String, String>) -> String {
 
 // ---- Building -------------------------------------------------------------------------------------------------------
 
-/// The compiler that `CC` or the system names, told everything that a build script would have told it.
-fn compiler(opt_level: u32) -> Command {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut build = cc::Build::new();
-    build.cargo_metadata(false).target(&target).host(&target).opt_level(opt_level).debug(true);
-    let mut compiler = build.get_compiler().to_command();
-    compiler.args(STRICT).arg("-I").arg(Path::new(ROOT).join("include")).arg("-I").arg(c_tests());
-    compiler
-}
-
-/// A directory in which the linker finds the library as `-ldiffquant`, and the loader under its soname.
-fn library_dir() -> &'static Path {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| {
-        // Cargo puts the shared library beside the test programs.
-        let library = std::env::current_exe().unwrap().with_file_name("libdiffquant.so");
-        let dir = scratch("lib");
-        for name in ["libdiffquant.so", SONAME] {
-            symlink(&library, dir.join(name)).unwrap();
-        }
-        dir
-    })
-}
-
 /// Compiles every source of the harness into an object file each, in `dir`.
 fn compile(dir: &Path, flags: &[&str]) -> Vec<PathBuf> {
     let files = test_files();
@@ -179,13 +82,6 @@ fn compile(dir: &Path, flags: &[&str]) -> Vec<PathBuf> {
         sources.iter().map(|source| dir.join(source.file_stem().unwrap()).with_extension("o")).collect();
     objects.push(dir.join("registry.o"));
     objects
-}
-
-fn link(objects: &[PathBuf], program: &Path, flags: &[&str]) {
-    let dir = library_dir();
-    let mut linker = compiler(1);
-    linker.args(objects).args(flags).arg("-L").arg(dir).arg(format!("-Wl,-rpath,{}", dir.display()));
-    run(linker.args(["-ldiffquant", "-lm", "-lpthread", "-ldl", "-o"]).arg(program));
 }
 
 /// The object files of the harness as users compile their programs.
@@ -230,59 +126,6 @@ fn sanitized(program: &Path) -> Command {
     // Requests for more than there is are among the tests: they get NULL, as from any allocator.
     harness.env("ASAN_OPTIONS", "allocator_may_return_null=1:detect_leaks=1:detect_stack_use_after_return=1");
     harness
-}
-
-// ---- The header -----------------------------------------------------------------------------------------------------
-
-/// A function of the header.
-struct Export {
-    /// What it returns, its name, and what stands between the parentheses.
-    returns: String,
-    name: String,
-    parameters: String,
-    /// The names of the parameters, as in a call.
-    arguments: String,
-    /// Every status that its comment names after `@return`, without prefix.
-    documented: BTreeSet<String>,
-}
-
-fn header() -> String {
-    fs::read_to_string(Path::new(ROOT).join("include/diffquant.h")).unwrap()
-}
-
-/// The constants `#define DIFFQUANT_... number` of the header.
-fn constants(header: &str) -> BTreeMap<String, u32> {
-    let defines = header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
-    defines.filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?))).collect()
-}
-
-fn exports(header: &str) -> Vec<Export> {
-    let statuses: BTreeSet<_> = constants(header)
-        .into_keys()
-        .filter_map(|name| Some(name.strip_prefix("DIFFQUANT_STATUS_")?.to_owned()))
-        .collect();
-    let mut exports = Vec::new();
-    // Each function is a comment, then a declaration up to its semicolon.
-    for part in header.split("/**").skip(1) {
-        let (comment, code) = part.split_once("*/").expect("comments end");
-        let Some((declaration, _)) = code.split_once(");").filter(|(code, _)| !code.contains("typedef")) else {
-            continue;
-        };
-        let (head, parameters) = declaration.split_once('(').expect("a function has parentheses");
-        let name_start = head.rfind("diffquant_").unwrap();
-        let arguments = parameters.split(',').map(|parameter| parameter.rsplit([' ', '*']).next().unwrap());
-        let returned = comment.split_once("@return").map_or("", |(_, text)| text);
-        let words = returned.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
-        let documented = words.map(|word| word.strip_prefix("DIFFQUANT_STATUS_").unwrap_or(word));
-        exports.push(Export {
-            returns: head[..name_start].trim().to_owned(),
-            name: head[name_start..].to_owned(),
-            parameters: parameters.to_owned(),
-            arguments: arguments.filter(|argument| *argument != "void").collect::<Vec<_>>().join(", "),
-            documented: documented.filter(|word| statuses.contains(*word)).map(str::to_owned).collect(),
-        });
-    }
-    exports
 }
 
 /// A C file that stands between the harness and the library (by the linker's `--wrap`), and prints at the end which
