@@ -6,6 +6,7 @@ from array import array
 STANDARD, CLIPPED, LEARNED_STEP_SIZE, EWGS, RANGE_CLIPPED, LSQ, LSQ_PLUS, EWGS_SIGNED = range(8)
 PER_TENSOR, PER_CHANNEL, PER_TOKEN, PER_BLOCK = range(4)
 FULL, NARROW, UNSIGNED = range(3)
+HALF_AWAY, HALF_EVEN = range(2)
 INIT_MAX_ABS, INIT_MIN_MAX, INIT_LSQ, INIT_PERCENTILE, INIT_MSE = range(5)
 
 
@@ -50,6 +51,9 @@ class Quantizer:
     def set_code_range(self, code_range):
         self.call("set_code_range", ctypes.c_uint32(code_range))
 
+    def set_rounding(self, rounding):
+        self.call("set_rounding", ctypes.c_uint32(rounding))
+
     def set_granularity(self, granularity, block_size=0):
         self.call("set_granularity", ctypes.c_uint32(granularity), ctypes.c_size_t(block_size))
 
@@ -75,6 +79,10 @@ class Quantizer:
         scales = array("f", scales)
         self.call("set_scales", buffer(scales), ctypes.c_size_t(len(scales)))
 
+    def set_zero_points(self, zero_points):
+        zero_points = array("i", zero_points)
+        self.call("set_zero_points", buffer(zero_points), ctypes.c_size_t(len(zero_points)))
+
     def step_size(self, group=0):
         out = ctypes.c_float()
         self.call("step_size", ctypes.c_size_t(group), ctypes.byref(out))
@@ -88,6 +96,16 @@ class Quantizer:
     def forward(self, w):
         values = array("f", bytes(4 * len(w)))
         self.call("forward", buffer(w), ctypes.c_size_t(len(w)), None, buffer(values))
+        return values
+
+    def codes(self, w):
+        codes = array("b", bytes(len(w)))
+        self.call("forward", buffer(w), ctypes.c_size_t(len(w)), buffer(codes), None)
+        return codes
+
+    def dequantize(self, codes):
+        values = array("f", bytes(4 * len(codes)))
+        self.call("dequantize", buffer(codes), ctypes.c_size_t(len(codes)), buffer(values))
         return values
 
     def backward_scale(self, w, grad_out):
