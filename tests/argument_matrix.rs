@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::build::{c_tests, compiler, library_dir, link, scratch};
+use common::build::{SANITIZERS, c_tests, compiler, library_dir, link, sanitized, scratch, valgrind};
 use common::header::{Export, constants, exports, header};
 use common::{command, run};
 use std::collections::BTreeMap;
@@ -338,5 +338,22 @@ fn every_length_to_300_on_every_instruction_set_stays_between_the_pages_around_i
     assert!(counts.len() >= 8, "{counts:?}");
     for (name, [calls, _]) in counts {
         assert!(calls >= 2 * 301, "{name}: {calls} calls");
+    }
+}
+
+#[test]
+fn the_matrix_passes_under_valgrind_without_an_error_or_a_leak() {
+    for mode in ["combinations", "lengths"] {
+        let stdout = run(valgrind(program()).arg(mode));
+        assert!(counts(&stdout).len() >= 8, "{stdout}");
+    }
+}
+
+#[test]
+fn the_matrix_passes_under_the_address_and_undefined_behaviour_sanitizers() {
+    let program = build("sanitized", &SANITIZERS);
+    for mode in ["combinations", "lengths"] {
+        let stdout = run(sanitized(&program).arg(mode));
+        assert!(counts(&stdout).len() >= 8, "{stdout}");
     }
 }

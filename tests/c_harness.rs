@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::build::{SANITIZERS, c_tests, compiler, link, scratch};
+use common::build::{SANITIZERS, c_tests, compiler, helgrind, link, sanitized, scratch, valgrind};
 use common::header::{Export, constants, exports, header, without_comments};
 use common::{VERSION, command, output, run};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,24 +110,6 @@ fn alloc_probe() -> &'static Path {
     })
 }
 
-/// A run under memcheck. Blocks that are still reachable at the end count as leaks, too: the library keeps none, but
-/// for the one that `c_tests/valgrind.supp` explains.
-fn valgrind(program: &Path) -> Command {
-    let mut valgrind = command("valgrind");
-    valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);
-    valgrind.args(["--show-leak-kinds=all", "--errors-for-leak-kinds=all"]);
-    valgrind.arg(format!("--suppressions={}", c_tests().join("valgrind.supp").display())).arg(program);
-    valgrind
-}
-
-/// A run of a program built with [`SANITIZERS`].
-fn sanitized(program: &Path) -> Command {
-    let mut harness = command(program);
-    // Requests for more than there is are among the tests: they get NULL, as from any allocator.
-    harness.env("ASAN_OPTIONS", "allocator_may_return_null=1:detect_leaks=1:detect_stack_use_after_return=1");
-    harness
-}
-
 /// A C file that stands between the harness and the library (by the linker's `--wrap`), and prints at the end which
 /// function gave which status.
 fn tracer(exports: &[Export]) -> String {
@@ -204,6 +186,16 @@ fn the_harness_passes_under_valgrind_without_an_error_or_a_leak() {
     assert_complete("valgrind", &stdout, tests_with_probe());
 }
 
+/// Those of the harness's tests that start threads of their own, with the library's const handles and with others. Rust's
+/// own threads are left out: helgrind knows nothing of how they wait for each other.
+#[test]
+fn threads_that_share_a_quantizer_do_not_race() {
+    for test in ["many_threads_on_one_const", "threads_with_objects", "each_thread_has_its_own"] {
+        let stdout = run(helgrind(harness()).arg(test));
+        assert_eq!(counts(&stdout)[..2], [1, 0], "{stdout}");
+    }
+}
+
 #[test]
 fn the_harness_passes_under_the_address_and_undefined_behaviour_sanitizers() {
     let dir = scratch("sanitized");
@@ -214,12 +206,13 @@ fn the_harness_passes_under_the_address_and_undefined_behaviour_sanitizers() {
     assert_complete("sanitizers", &stdout, tests_with_probe());
 }
 
-/// A harness of one test, linked in `dir`.
-fn harness_of_one(dir: &Path, name: &str, body: &str, flags: &[&str]) -> PathBuf {
+/// A harness of one test, after what comes `before` it, linked in `dir`.
+fn harness_of_one(dir: &Path, name: &str, body: &str, before: &str, flags: &[&str]) -> PathBuf {
     let source = dir.join(format!("{name}.c"));
     let head = "#include \"check.h\"\n#include <stdlib.h>\n#include <string.h>\n";
     let table = format!("{{\"{name}.c\", \"{name}\", test_{name}}}, {{NULL, NULL, NULL}}");
-    let code = format!("{head}TEST({name}) {{ {body} }}\nconst struct check_case check_cases[] = {{{table}}};\n");
+    let code =
+        format!("{head}{before}TEST({name}) {{ {body} }}\nconst struct check_case check_cases[] = {{{table}}};\n");
     fs::write(&source, code).unwrap();
     let program = dir.join(name);
     link(&[source, c_tests().join("main.c"), c_tests().join("check.c")], &program, flags);
@@ -239,7 +232,7 @@ fn a_check_that_fails_fails_the_harness_even_without_assertions() {
         ("word", "CHECK_REFUSED(diffquant_config_new(NULL), DIFFQUANT_STATUS_NULL_POINTER, \"w\");", "without naming"),
         ("nothing", "", "the test makes a check"),
     ] {
-        let program = harness_of_one(&dir, name, body, &["-DNDEBUG", "-O2"]);
+        let program = harness_of_one(&dir, name, body, "", &["-DNDEBUG", "-O2"]);
         let output = output(&mut command(&program));
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success() && stdout.contains(says), "{name}:\n{stdout}");
@@ -254,6 +247,15 @@ fn the_tools_that_run_the_harness_find_what_they_are_run_for() {
     let refused = output(compiler(1).current_dir(&dir).args(["-c", "warned.c"]));
     let stderr = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && stderr.contains("unused") && stderr.contains("overflow"), "{stderr}");
+
+    // Helgrind, which sees what two threads do.
+    let race = "pthread_t t; CHECK(pthread_create(&t, NULL, count, NULL) == 0); counter++; \
+                pthread_join(t, NULL); CHECK(counter == 2);";
+    let before = "#include <pthread.h>\nstatic int counter; static void *count(void *p) { counter++; return p; }\n";
+    let racing = harness_of_one(&dir, "race", race, before, &[]);
+    let found = output(&mut helgrind(&racing));
+    let stderr = String::from_utf8_lossy(&found.stderr);
+    assert!(!found.status.success() && stderr.contains("Possible data race"), "{stderr}");
 
     // Valgrind, which sees into the library, and the sanitizers, which see the stack and arithmetic of C.
     let read_by_the_library = "float *w = calloc(8, 4); diffquant_quantizer *q = NULL; \
@@ -281,8 +283,8 @@ fn the_tools_that_run_the_harness_find_what_they_are_run_for() {
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(!output.status.success() && stderr.contains(says), "{name}: {run:?}: {stderr}");
         };
-        find(valgrind_says, &mut valgrind(&harness_of_one(&dir, name, body, &[])));
-        find(sanitizers_say, &mut sanitized(&harness_of_one(&dir, name, body, &SANITIZERS)));
+        find(valgrind_says, &mut valgrind(&harness_of_one(&dir, name, body, "", &[])));
+        find(sanitizers_say, &mut sanitized(&harness_of_one(&dir, name, body, "", &SANITIZERS)));
     }
 }
 

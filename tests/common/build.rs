@@ -1,6 +1,6 @@
 //! C programs, built against the shared library that cargo put beside the test programs.
 
-use super::{ROOT, TMP, run};
+use super::{ROOT, TMP, command, run};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,32 @@ const STRICT: [&str; 10] = [
 /// What instruments a program with the address and undefined-behaviour sanitizers.
 pub const SANITIZERS: [&str; 3] =
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+
+/// A run of a program under memcheck. Blocks that are still reachable at the end count as leaks, too: the library keeps
+/// none, but for the one that `c_tests/valgrind.supp` explains.
+pub fn valgrind(program: &Path) -> Command {
+    let mut valgrind = command("valgrind");
+    valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);
+    valgrind.args(["--show-leak-kinds=all", "--errors-for-leak-kinds=all"]);
+    valgrind.arg(format!("--suppressions={}", c_tests().join("valgrind.supp").display())).arg(program);
+    valgrind
+}
+
+/// A run under helgrind, which finds data races. It does not know atomic operations: c_tests/helgrind.supp.
+pub fn helgrind(program: &Path) -> Command {
+    let mut helgrind = command("valgrind");
+    helgrind.args(["--quiet", "--tool=helgrind", "--error-exitcode=99"]);
+    helgrind.arg(format!("--suppressions={}", c_tests().join("helgrind.supp").display())).arg(program);
+    helgrind
+}
+
+/// A run of a program built with [`SANITIZERS`].
+pub fn sanitized(program: &Path) -> Command {
+    let mut run = command(program);
+    // Requests for more than there is are among the tests: they get NULL, as from any allocator.
+    run.env("ASAN_OPTIONS", "allocator_may_return_null=1:detect_leaks=1:detect_stack_use_after_return=1");
+    run
+}
 
 /// An empty directory of this test program's own.
 pub fn scratch(name: &str) -> PathBuf {
