@@ -6,7 +6,7 @@ DEMO := target/demo
 MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: build install demo study pictures test bench bench-peers lint doc clean help
+.PHONY: build install demo study pictures test test-deep differential fuzz bench bench-peers lint doc clean help
 .DEFAULT_GOAL := build
 
 build: ## build libdiffquant in release (the default target)
@@ -38,6 +38,20 @@ test: ## run every test
 	cargo test --locked
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='qemu-x86_64 -cpu Nehalem' DIFFQUANT_EXPECTED_ISA=baseline \
 		cargo test --locked --lib --test isa --test conformance --test defects --test threads
+
+test-deep: ## run what takes longer too, and print one table of it
+	scripts/setup.sh test
+	cargo build --locked --release
+	scripts/test_deep.sh
+
+differential: ## compare 10,000 random cases with onnxruntime, and gradients with PyTorch's formulas
+	cargo build --locked --release
+	python3 scripts/differential.py
+
+SECONDS ?= 60
+fuzz: ## run each fuzz target for SECONDS=60
+	scripts/setup.sh test
+	scripts/fuzz.sh $(SECONDS)
 
 bench: ## run the benchmarks
 	cargo bench --locked

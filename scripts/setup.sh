@@ -12,7 +12,7 @@ PATH=$PWD/$tools/bin:$PATH
 
 case ${1:-} in
     build) needed='cc cmake' ;;
-    test) needed='cc g++ cmake ninja pkg-config valgrind qemu-x86_64' ;;
+    test) needed='cc g++ cmake ninja pkg-config valgrind qemu-x86_64 abidiff' ;;
     doc) needed='doxygen' ;;
     lint) needed='shellcheck' ;;
     *) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
@@ -25,6 +25,7 @@ debian_package() {
         cc) echo gcc libc6-dev ;;
         ninja) echo ninja-build ;;
         qemu-x86_64) echo qemu-user ;;
+        abidiff) echo abigail-tools ;;
         *) echo "$1" ;;
     esac
 }
