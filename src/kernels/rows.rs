@@ -92,7 +92,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
             let mut at = start;
             while at < end {
                 let block = Block::first_of(at, end);
-                let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, &source.lanes(at - start)), block);
+                let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, &source.lanes(at - start)), block);
                 columns.join::<V, W::Join>(at - start, &terms, since_fold == 0);
                 at += block.count();
             }
@@ -129,7 +129,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         let groups = row.columns.div_ceil(rows.repeat);
         for group in 0..groups {
             let (start, end) = (group * rows.repeat, row.columns.min((group + 1) * rows.repeat));
-            let mut total = [0.0; TOTALS];
+            let mut total = [W::Join::NOTHING.into(); TOTALS];
             for place in start..end {
                 let mut copy = place;
                 while copy < places {

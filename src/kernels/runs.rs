@@ -93,10 +93,10 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         source: &S,
     ) -> [f64; TOTALS] {
         let lanes = source.lanes::<V>(0);
-        let mut total = [0.0; TOTALS];
+        let mut total = [W::Join::NOTHING.into(); TOTALS];
         // By itself, for what is below costs a block of 32 half of its time.
         if run.len() <= SHORT {
-            let mut stripes = [V::splat(0.0); TOTALS];
+            let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
             self.few::<V, S>(run.start, run.end, &lanes, &mut stripes);
             for index in 0..TOTALS {
                 total[index] = W::Join::fold::<V>(stripes[index]).into();
@@ -136,7 +136,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     /// The terms of consecutive elements, element i in stripe `i % 32`.
     #[inline(always)]
     fn stripes<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
-        let mut stripes = [V::splat(0.0); TOTALS];
+        let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
         let mut at = start;
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         while end - at >= BLOCK {
@@ -160,7 +160,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         let mut at = start;
         while at < end {
             let block = Block::first_of(at, end);
-            let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, lanes), block);
+            let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, lanes), block);
             join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
             at += block.count();
         }
@@ -171,7 +171,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     fn in_any_order<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [f64; TOTALS] {
         const STREAMS: usize = 4;
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
-        let mut stripes = [[V::splat(0.0); TOTALS]; STREAMS];
+        let mut stripes = [[V::splat(W::Join::NOTHING); TOTALS]; STREAMS];
         for at in (start..start + quarter).step_by(BLOCK) {
             for stream in 0..STREAMS {
                 let terms = self.work.block::<V, S>(Block::full(at + stream * quarter), lanes);

@@ -8,7 +8,8 @@
 
 use super::parameter::Parameter;
 use super::range::{CodeRange, half};
-use crate::calibrate::{self, Calibrated, ScaleInit};
+use crate::calibrate::observer::Observer;
+use crate::calibrate::{self, Calibrated, ScaleInit, Target};
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
 use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Rounding, Threads};
@@ -322,10 +323,29 @@ impl Grid {
         if w.len() == 0 {
             return Ok(());
         }
-        let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.rounding);
-        let target = calibrate::Target { bounds, zero_point, symmetric: self.symmetric, rounding };
-        let calibrated = calibrate::calibrate(w, &self.layout, target, method, self.threads)?;
-        let parameter = self.parameter;
+        let calibrated = calibrate::calibrate(w, &self.layout, self.target(), method, self.threads)?;
+        self.take_over_calibrated(calibrated)
+    }
+
+    /// As [`init_scale`](Self::init_scale), from what an observer remembers of each group.
+    pub(crate) fn init_scale_from(&mut self, observer: &Observer, method: ScaleInit) -> Result<(), Error> {
+        method.validate()?;
+        check_length("observer", observer.group_count(), self.groups())?;
+        self.take_over_calibrated(observer.calibrate(self.target(), method)?)
+    }
+
+    /// What scales are calibrated for.
+    fn target(&self) -> Target {
+        Target {
+            bounds: self.bounds(),
+            zero_point: self.home(),
+            symmetric: self.symmetric,
+            rounding: self.rounding,
+        }
+    }
+
+    fn take_over_calibrated(&mut self, calibrated: Vec<Calibrated>) -> Result<(), Error> {
+        let (parameter, bounds, zero_point) = (self.parameter, self.bounds(), self.home());
         self.take_over(
             self.layout,
             calibrated.into_iter().map(|group| match group {
