@@ -92,7 +92,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
             let mut at = start;
             while at < end {
                 let block = Block::first_of(at, end);
-                let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, &source.lanes(at - start)), block);
+                let terms =
+                    masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, &source.lanes(at - start)), block);
                 columns.join::<V, W::Join>(at - start, &terms, since_fold == 0);
                 at += block.count();
             }
