@@ -67,7 +67,6 @@ impl Grid {
         Ok(())
     }
 
-    #[inline]
     pub(super) fn quantize(
         &self,
         cut: Cut,
@@ -137,7 +136,6 @@ impl Grid {
         Ok(())
     }
 
-    #[inline]
     pub(super) fn weight_gradient(
         &self,
         cut: Cut,
@@ -182,7 +180,6 @@ impl Grid {
         Ok(())
     }
 
-    #[inline]
     pub(super) fn scale_gradient(
         &self,
         cut: Cut,
