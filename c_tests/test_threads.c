@@ -110,6 +110,8 @@ static void *change_own_objects(void *argument) {
         worker->failures += diffquant_config_new_preset(call % 2, &config) != DIFFQUANT_STATUS_OK;
         worker->failures += diffquant_config_set_bits(config, 3) != DIFFQUANT_STATUS_OK;
         worker->failures += diffquant_config_set_pi_k(config, 0) != DIFFQUANT_STATUS_OK;
+        /* PIQ2 would rotate the weights. */
+        worker->failures += diffquant_config_set_use_incoherence(config, 0) != DIFFQUANT_STATUS_OK;
         worker->failures += diffquant_config_to_json(config, text, sizeof text, &length) != DIFFQUANT_STATUS_OK;
         worker->failures += diffquant_quantizer_new(config, &quantizer) != DIFFQUANT_STATUS_OK;
         worker->failures += diffquant_quantizer_init_scale(quantizer, w, 2) != DIFFQUANT_STATUS_OK;
