@@ -8,6 +8,7 @@
 
 use super::{BLOCK, Vectors, stream};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// Up to [`BLOCK`] consecutive elements, starting at `start`.
 #[derive(Clone, Copy)]
@@ -170,6 +171,14 @@ impl<'a, T: Copy> Output<'a, T> {
         assert!(index < self.len);
         // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(index).write(value) }
+    }
+
+    /// The `count` elements from `first` on, to be written.
+    #[inline(always)]
+    pub(super) fn room(&mut self, first: usize, count: usize) -> &mut [MaybeUninit<T>] {
+        assert!(first <= self.len && count <= self.len - first);
+        // SAFETY: the assertion keeps the elements inside the `len` that `from_raw` was promised, and nobody else uses them.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first).cast(), count) }
     }
 }
 

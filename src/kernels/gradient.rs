@@ -6,7 +6,7 @@
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::estimator::{Elements, Estimator};
-use super::groups::{Lanes, Source};
+use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::vector::Floats;
 use super::walk::{Sum, Work};
@@ -76,6 +76,7 @@ impl<'a, E: Estimator> WeightGradient<'a, E> {
 
 impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
     type Join = Sum;
+    type Reads = Everything;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
@@ -174,6 +175,7 @@ impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
 
 impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TOTALS> {
     type Join = Sum;
+    type Reads = Everything;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
@@ -200,6 +202,19 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
         self.grad_scale.set(group, (totals[0] * self.factor.of(count)) as f32);
         if let (Some(grad_offset), Some(total)) = (&mut self.grad_offset, totals.get(1)) {
             grad_offset.set(group, *total as f32);
+        }
+    }
+
+    #[inline(always)]
+    fn total_each(&mut self, first: usize, count: usize, totals: [&[f64]; TOTALS]) {
+        let factor = self.factor.of(count);
+        for (gradient, total) in self.grad_scale.room(first, totals[0].len()).iter_mut().zip(totals[0]) {
+            gradient.write((total * factor) as f32);
+        }
+        if let (Some(grad_offset), Some(totals)) = (&mut self.grad_offset, totals.get(1)) {
+            for (gradient, total) in grad_offset.room(first, totals.len()).iter_mut().zip(*totals) {
+                gradient.write(*total as f32);
+            }
         }
     }
 

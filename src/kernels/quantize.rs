@@ -19,7 +19,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Source};
+use super::groups::{Everything, Lanes, Source};
 use super::quotient::Divisor;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
@@ -152,6 +152,7 @@ impl<'a> Quantize<'a> {
 
 impl Work<0> for Quantize<'_> {
     type Join = Sum;
+    type Reads = Everything;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {

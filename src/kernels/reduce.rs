@@ -2,7 +2,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Source};
+use super::groups::{Everything, Lanes, Nothing, Source};
 use super::quantize::{CodeBounds, Rounding, levels, values_of, without_offset};
 use super::vector::Floats;
 use super::walk::{Largest, Sum, Work};
@@ -15,6 +15,7 @@ pub(crate) struct MaxMagnitude<'a> {
 
 impl Work<1> for MaxMagnitude<'_> {
     type Join = Largest;
+    type Reads = Nothing;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
@@ -45,6 +46,7 @@ pub(crate) struct Extremes<'a> {
 
 impl Work<2> for Extremes<'_> {
     type Join = Largest;
+    type Reads = Nothing;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
@@ -84,6 +86,7 @@ pub(crate) struct MeanMagnitude<'a> {
 
 impl Work<1> for MeanMagnitude<'_> {
     type Join = Sum;
+    type Reads = Nothing;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
@@ -125,6 +128,7 @@ pub(crate) struct Fits<'a> {
 
 impl Work<3> for Fits<'_> {
     type Join = Sum;
+    type Reads = Everything;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 3] {

@@ -2,7 +2,8 @@
 
 use super::buffer::Block;
 use super::cut::Runs;
-use super::groups::{AFFINE, Groups, Lanes, SYMMETRIC, Source};
+use super::groups::{Groups, Lanes, Source, Splat};
+use super::vector::{Floats, SEVERAL};
 use super::walk::{Join, Work, join_all, join_lanes, masked};
 use super::{BLOCK, Kernel, Output, Vectors};
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::ops::Range;
 const TILE: usize = 16 * BLOCK;
 
 /// Elements of the longest run that is folded in f32.
-const SHORT: usize = 8 * BLOCK;
+pub(super) const SHORT: usize = 8 * BLOCK;
 
 /// Most superblocks in a total.
 pub(super) const SUPERBLOCKS: usize = 256;
@@ -45,67 +46,137 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
     pub(super) superblock_totals: Option<Output<'a, [f64; TOTALS]>>,
 }
 
+/// Totals of some groups, so far.
+type Kept<const TOTALS: usize> = [[f64; TOTALS]; KEPT];
+
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, AFFINE>() } else { self.walk::<V, SYMMETRIC>() }
+        if self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
     }
 }
 
 impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
-    fn walk<V: Vectors, const NUMBERS: usize>(mut self) {
-        let runs = self.runs;
-        let PartOfRuns { outer, groups, superblocks } = self.part.clone();
-        let mut kept = [[0.0; TOTALS]; KEPT];
+    fn walk<V: Vectors, const AFFINE: bool>(mut self) {
+        let PartOfRuns { outer, groups, .. } = self.part.clone();
+        if self.runs.outer == 1 || TOTALS == 0 {
+            for o in outer {
+                self.each_run::<V, AFFINE>(o, groups.clone(), None);
+            }
+            return;
+        }
         let mut first = groups.start;
         while first < groups.end {
             let end = groups.end.min(first + KEPT);
-            let mut count = 0;
+            let mut kept = [[0.0; TOTALS]; KEPT];
             for o in outer.clone() {
-                for group in first..end {
-                    let run = runs.range_of(o * runs.groups + group);
-                    count = run.len();
-                    let source = self.groups.splat::<NUMBERS>(group);
-                    let total = self.run_total::<V, _>(run, superblocks.clone(), &source);
-                    if runs.outer == 1 && superblocks.is_none() {
-                        self.work.total(group, count, total);
-                    }
-                    let so_far = &mut kept[group - first];
-                    *so_far = if o == outer.start { total } else { join_all::<W::Join, TOTALS>(*so_far, total) };
-                }
+                self.each_run::<V, AFFINE>(o, first..end, Some(&mut kept));
             }
-            if runs.outer != 1 && TOTALS > 0 {
-                for group in first..end {
-                    self.work.total(group, count * runs.outer, kept[group - first]);
-                }
+            for group in first..end {
+                self.work.total(group, self.runs.range_of(group).len() * self.runs.outer, kept[group - first]);
             }
             first = end;
         }
     }
 
-    /// The total of a run, or nothing when `some` of its superblocks are to be kept apart.
+    /// The run of each of some groups.
     #[inline(always)]
-    fn run_total<V: Vectors, S: Source>(
+    fn each_run<V: Vectors, const AFFINE: bool>(
         &mut self,
-        run: Range<usize>,
-        some: Option<Range<usize>>,
-        source: &S,
-    ) -> [f64; TOTALS] {
-        let lanes = source.lanes::<V>(0);
-        let mut total = [0.0; TOTALS];
-        // By itself, for what is below costs a block of 32 half of its time.
+        o: usize,
+        groups: Range<usize>,
+        mut kept: Option<&mut Kept<TOTALS>>,
+    ) {
+        let (runs, first) = (self.runs, groups.start);
+        if runs.are_few_blocks() && groups.len() > 1 {
+            // One loop over the blocks of all runs, each with parameters that are read again: a loop for each run would take
+            // longer to begin than it runs.
+            let parameters = self.groups.row::<W::Reads, AFFINE>(first, groups.len());
+            let start = (o * runs.groups + first) * runs.len;
+            let mut stripes = [V::splat(0.0); TOTALS];
+            let mut ended = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
+            let (mut group, mut left, count) = (0, runs.len, groups.len());
+            for at in (start..start + count * runs.len).step_by(BLOCK) {
+                let lanes = parameters.splat(group).all::<V>();
+                let terms = self.work.block::<V, Splat<W::Reads, AFFINE>>(Block::full(at), &lanes);
+                join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
+                left -= BLOCK;
+                if left == 0 {
+                    let place = group % SEVERAL;
+                    for index in 0..TOTALS {
+                        ended[index][place] = W::Join::half_folded::<V>(stripes[index]);
+                    }
+                    if TOTALS > 0 && (place + 1 == SEVERAL || group + 1 == count) {
+                        self.end_runs::<V>(first, group - place..group + 1, &ended, &mut kept);
+                    }
+                    stripes = [V::splat(0.0); TOTALS];
+                    (group, left) = (group + 1, runs.len);
+                }
+            }
+            return;
+        }
+        for group in groups {
+            let run = runs.range_of(o * runs.groups + group);
+            let (lanes, count) = (self.groups.splat::<W::Reads, AFFINE>(group).all::<V>(), run.len());
+            let total = self.run_total::<V, Splat<W::Reads, AFFINE>>(run, &lanes);
+            self.end_run(group, group - first, count, total, &mut kept);
+        }
+    }
+
+    /// Gives the totals of several runs, of the groups `first` and `places`, to the work or to those that are kept.
+    #[inline(always)]
+    fn end_runs<V: Vectors>(
+        &mut self,
+        first: usize,
+        places: Range<usize>,
+        ended: &[[V::Floats; SEVERAL]; TOTALS],
+        kept: &mut Option<&mut Kept<TOTALS>>,
+    ) {
+        let mut totals = [[0.0; SEVERAL]; TOTALS];
+        for index in 0..TOTALS {
+            totals[index] = W::Join::fold_registers(&ended[index]).map(f64::from);
+        }
+        let Some(kept) = kept else {
+            let totals = totals.each_ref().map(|totals| &totals[..places.len()]);
+            return self.work.total_each(first + places.start, self.runs.len, totals);
+        };
+        for (at, kept) in kept[places].iter_mut().enumerate() {
+            for index in 0..TOTALS {
+                kept[index] = W::Join::join_exactly(kept[index], totals[index][at]);
+            }
+        }
+    }
+
+    /// Gives the total of a run to the work, or to those that are kept.
+    #[inline(always)]
+    fn end_run(
+        &mut self,
+        group: usize,
+        place: usize,
+        count: usize,
+        total: [f64; TOTALS],
+        kept: &mut Option<&mut Kept<TOTALS>>,
+    ) {
+        match kept {
+            Some(kept) => kept[place] = join_all::<W::Join, TOTALS>(kept[place], total),
+            None if self.part.superblocks.is_none() => self.work.total(group, count, total),
+            None => {}
+        }
+    }
+
+    /// The total of a run, or nothing when some of its superblocks are to be kept apart.
+    #[inline(always)]
+    fn run_total<V: Vectors, S: Source>(&mut self, run: Range<usize>, lanes: &Lanes<V>) -> [f64; TOTALS] {
         if run.len() <= SHORT {
             let mut stripes = [V::splat(0.0); TOTALS];
-            self.few::<V, S>(run.start, run.end, &lanes, &mut stripes);
-            for index in 0..TOTALS {
-                total[index] = W::Join::fold::<V>(stripes[index]).into();
-            }
-            return total;
+            self.few::<V, S>(run.start, run.end, lanes, &mut stripes);
+            return folded::<V, W::Join, TOTALS>(&stripes);
         }
+        let mut total = [0.0; TOTALS];
         let length = superblock_length(run.len());
         let (mut superblock, mut at, mut end) = (0, run.start, run.end);
-        if let Some(some) = some {
+        if let Some(some) = self.part.superblocks.clone() {
             (superblock, at, end) =
                 (some.start, run.start + some.start * length, end.min(run.start + some.end * length));
         }
@@ -113,12 +184,12 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             let superblock_end = end.min(at + length);
             let mut partial = [0.0; TOTALS];
             if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-                partial = self.in_any_order::<V, S>(at, superblock_end, &lanes);
+                partial = self.in_any_order::<V, S>(at, superblock_end, lanes);
                 at = superblock_end;
             }
             while at < superblock_end {
                 let tile_end = superblock_end.min(at + TILE);
-                let stripes = self.stripes::<V, S>(at, tile_end, &lanes);
+                let stripes = self.stripes::<V, S>(at, tile_end, lanes);
                 for index in 0..TOTALS {
                     partial[index] += fold(&V::to_array(stripes[index]));
                 }
@@ -183,12 +254,18 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         for more in &rest {
             join_lanes::<V, W::Join, TOTALS>(&mut all, more);
         }
-        let mut totals = [0.0; TOTALS];
-        for index in 0..TOTALS {
-            totals[index] = W::Join::fold::<V>(all[index]).into();
-        }
-        totals
+        folded::<V, W::Join, TOTALS>(&all)
     }
+}
+
+/// The stripes of a short run, or of any order, by halves in f32.
+#[inline(always)]
+fn folded<V: Vectors, J: Join, const TOTALS: usize>(stripes: &[V::Block; TOTALS]) -> [f64; TOTALS] {
+    let mut totals = [0.0; TOTALS];
+    for index in 0..TOTALS {
+        totals[index] = J::fold::<V>(stripes[index]).into();
+    }
+    totals
 }
 
 /// The sum of the stripes, by halves. Outlined: inlined, the compiler splits the accumulators of the loop around it, and

@@ -15,15 +15,16 @@
 //!   than 8 + 5 roundings, and half the instructions;
 //! - at most 256 *superblocks*, whole tiles whose length depends on n alone, are added in order. Threads may each take some.
 //!
-//! In rows, elements in the same place of up to 16 successive lines join in f32, then those totals join in f64; a line is a
-//! row of 256 elements or more, or as many shorter rows as fit 512. At the end the places of a group join, in order.
+//! In rows, elements in the same place of up to 16 successive lines join in f32, then those totals join in f64. A line is one
+//! row where its parameters can be read from where they are (see [`Rows::are_lines`]), else as many as fit 512 elements. At
+//! the end the places of a group join, in order.
 
 use super::buffer::Block;
 use super::cut::{Cut, Rows, Runs};
-use super::groups::{Groups, Lanes, Source};
+use super::groups::{Groups, Lanes, Reads, Source};
 use super::rows::{Lines, PartOfRows, WalkRows};
 use super::runs::{PartOfRuns, SUPERBLOCKS, WalkRuns, superblock_length};
-use super::vector::Floats;
+use super::vector::{Floats, SEVERAL};
 use super::{BLOCK, Isa, Output, Threads, Vectors};
 
 /// How two numbers become one total.
@@ -38,7 +39,12 @@ pub(crate) trait Join {
     /// All lanes, by halves.
     #[inline(always)]
     fn fold<V: Vectors>(block: V::Block) -> f32 {
-        let mut block = block;
+        Self::fold_register(Self::half_folded::<V>(block))
+    }
+
+    /// A block by halves, as far as one register.
+    #[inline(always)]
+    fn half_folded<V: Vectors>(mut block: V::Block) -> V::Floats {
         let mut registers = V::REGISTERS;
         while registers > 1 {
             registers /= 2;
@@ -46,11 +52,14 @@ pub(crate) trait Join {
                 block[register] = Self::join(block[register], block[register + registers]);
             }
         }
-        Self::fold_register(block[0])
+        block[0]
     }
 
     /// All lanes of a register, by halves.
     fn fold_register<F: Floats>(register: F) -> f32;
+
+    /// The same of several registers.
+    fn fold_registers<F: Floats>(registers: &[F; SEVERAL]) -> [f32; SEVERAL];
 }
 
 /// Addition; the total of nothing is 0.
@@ -72,6 +81,11 @@ impl Join for Sum {
     #[inline(always)]
     fn fold_register<F: Floats>(register: F) -> f32 {
         register.sum()
+    }
+
+    #[inline(always)]
+    fn fold_registers<F: Floats>(registers: &[F; SEVERAL]) -> [f32; SEVERAL] {
+        F::sums(registers)
     }
 }
 
@@ -95,12 +109,20 @@ impl Join for Largest {
     fn fold_register<F: Floats>(register: F) -> f32 {
         register.largest()
     }
+
+    #[inline(always)]
+    fn fold_registers<F: Floats>(registers: &[F; SEVERAL]) -> [f32; SEVERAL] {
+        F::largest_of_each(registers)
+    }
 }
 
 /// What a kernel does with a block.
 pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// How terms are totalled.
     type Join: Join;
+
+    /// What it reads of the parameters of a group.
+    type Reads: Reads;
 
     /// Handles one block and gives the terms of its elements; what those of lanes past its count are does not matter.
     /// Implementations are `#[inline(always)]`, as is everything that they call; a closure would be compiled for the
@@ -112,6 +134,18 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// Takes the totals of a group of `count` elements.
     fn total(&mut self, group: usize, count: usize, totals: [f64; TOTALS]) {
         let _ = (group, count, totals);
+    }
+
+    /// Takes the totals of consecutive groups of `count` elements each.
+    #[inline(always)]
+    fn total_each(&mut self, first: usize, count: usize, totals: [&[f64]; TOTALS]) {
+        for index in 0..totals.first().map_or(0, |totals| totals.len()) {
+            let mut total = [0.0; TOTALS];
+            for number in 0..TOTALS {
+                total[number] = totals[number][index];
+            }
+            self.total(first + index, count, total);
+        }
     }
 
     /// The same work for another thread.

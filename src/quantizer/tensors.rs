@@ -4,7 +4,7 @@ use super::grid::{Grid, check_length, check_optional};
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Group, Groups, Input, Lsq, Output, Parameters,
+    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters,
     PassThrough, Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
@@ -78,20 +78,15 @@ impl Grid {
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
         check_length("scales", scales.len(), count)?;
         // Everything that can be refused is, before the first output is written.
-        let maxima = calibrate::max_abs(w, cut, count, self.threads)?;
-        let (bounds, zero_point) = (self.bounds(), self.home());
-        let mut groups = Vec::new();
-        groups.try_reserve_exact(count)?;
-        for max_abs in &maxima {
-            let scale = self.parameter.scale_from_max_abs(*max_abs, bounds.max - zero_point);
-            self.check_scale("the scale of w", scale)?;
-            groups.push((scale, Group { step: self.parameter.step(scale), zero_point, offset: 0.0 }));
-        }
-        let parameters = Parameters::new(count, groups.iter().map(|(_, group)| *group))?;
-        for (index, (scale, _)) in groups.iter().enumerate() {
+        let mut own = calibrate::max_abs(w, cut, count, self.threads)?;
+        self.scales_from_max_abs(&mut own)?;
+        let steps = own.iter().map(|scale| self.parameter.step(*scale));
+        let mut parameters = Parameters::default();
+        parameters.replace(steps, std::iter::repeat_n(self.home(), count))?;
+        for (index, scale) in own.iter().enumerate() {
             scales.set(index, *scale);
         }
-        let work = Quantize::new(w, codes, values, bounds, self.rounding);
+        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
         Walk { work, cut, groups: parameters.groups() }.run_on(self.threads);
         Ok(())
     }

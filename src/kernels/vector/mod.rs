@@ -22,6 +22,9 @@ pub(super) use x86::{Avx2, Avx512, Sse2};
 use super::BLOCK;
 use std::ops::IndexMut;
 
+/// Registers that [`Floats::sums`] adds up at a time.
+pub(super) const SEVERAL: usize = 8;
+
 /// A register of f32 lanes. Methods are `#[inline(always)]`; those of an instruction set run only where it was detected.
 pub(crate) trait Floats: Copy {
     /// A choice per lane.
@@ -98,6 +101,12 @@ pub(crate) trait Floats: Copy {
 
     /// The largest lane.
     fn largest(self) -> f32;
+
+    /// The sum of each of several registers, as [`sum`](Self::sum) gives it: one by one, each would wait for itself.
+    fn sums(registers: &[Self; SEVERAL]) -> [f32; SEVERAL];
+
+    /// The largest lane of each.
+    fn largest_of_each(registers: &[Self; SEVERAL]) -> [f32; SEVERAL];
 
     /// The magnitude.
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! A block as an array, in plain Rust: what the compiler makes of its loops is up to it.
 
-use super::{BLOCK, Floats, Vectors};
+use super::{BLOCK, Floats, SEVERAL, Vectors};
 
 /// A whole block as one register. (Arrays of four were tried: eight of them, unrolled, took the compiler ten minutes.)
 #[derive(Clone, Copy)]
@@ -184,6 +184,16 @@ impl Floats for Array {
     #[inline(always)]
     fn largest(self) -> f32 {
         fold(self.0, f32::max)
+    }
+
+    #[inline(always)]
+    fn sums(registers: &[Self; SEVERAL]) -> [f32; SEVERAL] {
+        registers.map(Self::sum)
+    }
+
+    #[inline(always)]
+    fn largest_of_each(registers: &[Self; SEVERAL]) -> [f32; SEVERAL] {
+        registers.map(Self::largest)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Vectors of x86-64. The types of an instruction set are to be named only in a function that enables it: that is the promise
 //! on which every SAFETY comment here rests.
 
-use super::{BLOCK, Floats, Vectors};
+use super::{BLOCK, Floats, SEVERAL, Vectors};
 use crate::kernels::buffer::copy_few;
 use std::arch::x86_64::*;
 
@@ -96,6 +96,52 @@ macro_rules! methods {
     };
 }
 
+/// [`Floats::sums`] and [`Floats::largest_of_each`] for registers of four or eight lanes. Lanes that belong together come to lie
+/// in two registers, in the place that their result will have.
+macro_rules! folds {
+    ($($name:ident: $lanes:tt by $join:ident;)*) => {
+        $(
+            #[inline(always)]
+            fn $name(registers: &[Self; SEVERAL]) -> [f32; SEVERAL] {
+                let mut folded = [0.0; SEVERAL];
+                // SAFETY: the module's promise; the array has room for eight.
+                unsafe { folds!(@ $lanes $join registers folded) };
+                folded
+            }
+        )*
+    };
+    (@ 4 $join:ident $registers:ident $folded:ident) => {{
+        for at in [0, 4] {
+            let [a, b, c, d] = [$registers[at], $registers[at + 1], $registers[at + 2], $registers[at + 3]];
+            let ab = $join(_mm_shuffle_ps::<0x44>(a, b), _mm_shuffle_ps::<0xee>(a, b));
+            let cd = $join(_mm_shuffle_ps::<0x44>(c, d), _mm_shuffle_ps::<0xee>(c, d));
+            let all = $join(_mm_shuffle_ps::<0x88>(ab, cd), _mm_shuffle_ps::<0xdd>(ab, cd));
+            _mm_storeu_ps($folded.as_mut_ptr().add(at), all);
+        }
+    }};
+    (@ 8 $join:ident $registers:ident $folded:ident) => {{
+        let mut four = [$registers[0]; 4];
+        for at in 0..4 {
+            let (a, b) = ($registers[at], $registers[at + 4]);
+            let low = _mm256_insertf128_ps::<1>(a, _mm256_castps256_ps128(b));
+            four[at] = $join(low, _mm256_permute2f128_ps::<0x31>(a, b));
+        }
+        let [a, b, c, d] = four;
+        let ab = $join(_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b));
+        let cd = $join(_mm256_shuffle_ps::<0x44>(c, d), _mm256_shuffle_ps::<0xee>(c, d));
+        let all = $join(_mm256_shuffle_ps::<0x88>(ab, cd), _mm256_shuffle_ps::<0xdd>(ab, cd));
+        _mm256_storeu_ps($folded.as_mut_ptr(), all);
+    }};
+    (@ 16 $join:ident $registers:ident $folded:ident) => {{
+        let mut halves = [__m256::splat(0.0); SEVERAL];
+        for at in 0..SEVERAL {
+            let high = _mm512_extractf32x8_ps::<1>($registers[at]);
+            halves[at] = $join(_mm512_castps512_ps256($registers[at]), high);
+        }
+        folds!(@ 8 $join halves $folded);
+    }};
+}
+
 floats! {
     __m128, 4, __m128,
     _mm_set1_ps _mm_loadu_ps _mm_storeu_ps _mm_stream_ps
@@ -148,6 +194,11 @@ floats! {
             _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
         }
     }
+
+    folds! {
+        sums: 4 by _mm_add_ps;
+        largest_of_each: 4 by _mm_max_ps;
+    }
 }
 
 floats! {
@@ -170,6 +221,11 @@ floats! {
         sum(self: Self) -> f32 = Floats::sum(_mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self)));
         largest(self: Self) -> f32 = Floats::largest(_mm_max_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self)));
     }
+
+    folds! {
+        sums: 8 by _mm256_add_ps;
+        largest_of_each: 8 by _mm256_max_ps;
+    }
 }
 
 floats! {
@@ -190,6 +246,11 @@ floats! {
         or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm512_mask_blend_ps(mask, other, self);
         sum(self: Self) -> f32 = Floats::sum(_mm256_add_ps(_mm512_castps512_ps256(self), _mm512_extractf32x8_ps::<1>(self)));
         largest(self: Self) -> f32 = Floats::largest(_mm256_max_ps(_mm512_castps512_ps256(self), _mm512_extractf32x8_ps::<1>(self)));
+    }
+
+    folds! {
+        sums: 16 by _mm256_add_ps;
+        largest_of_each: 16 by _mm256_max_ps;
     }
 
     #[inline(always)]
@@ -329,11 +390,10 @@ impl Vectors for Avx2 {
 
     #[inline(always)]
     unsafe fn store_few(block: Self::Block, to: *mut f32, count: usize) {
-        for register in 0..4 {
-            let mask = mask_of_few(register, count);
-            // SAFETY: as above.
-            unsafe { _mm256_maskstore_ps(to.wrapping_add(8 * register), mask, block[register]) };
-        }
+        // A masked store takes dozens of cycles on some processors (AMD's before Zen 4).
+        let array = Self::to_array(block);
+        // SAFETY: the caller's promise.
+        unsafe { copy_few(array.as_ptr(), to, count) };
     }
 
     #[inline(always)]
