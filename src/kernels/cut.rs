@@ -60,6 +60,17 @@ impl Cut {
         Cut::Runs(Runs { outer: 1, groups, len, last_len: len, cycle: 1 })
     }
 
+    /// The elements of a tensor that is one run, to be folded in f32.
+    #[inline(always)]
+    pub(super) fn short_run(&self) -> Option<usize> {
+        match self {
+            Cut::Runs(Runs { outer: 1, groups: 1, len, last_len, .. }) if len == last_len && *len <= SHORT => {
+                Some(*len)
+            }
+            _ => None,
+        }
+    }
+
     /// Elements of the tensor.
     #[inline]
     pub(super) fn elements(&self) -> usize {

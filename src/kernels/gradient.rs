@@ -168,7 +168,9 @@ impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
     ) -> Self {
         let grad_w = gradients.weights.map(|grad_w| grad_w.stream_if_it_pays(&[grad_out]));
         let (grad_scale, grad_offset) = (gradients.scales, gradients.offsets);
-        let factor = LastFactor { factor, count: 0, value: 0.0 };
+        let mut factor = LastFactor { factor, count: 0, value: 0.0 };
+        // Per tensor this is all that is needed; at the end a short call would wait for the root.
+        factor.of(w.len());
         ScaleGradient { w, grad_out, grad_w, grad_scale, grad_offset, factor, bounds, rounding, estimator }
     }
 }

@@ -306,7 +306,7 @@ pub(crate) trait Source {
 }
 
 /// A source with parameters for each element.
-pub(super) trait Elements: Source {
+pub(super) trait ByElement: Source {
     /// How many elements.
     fn len(&self) -> usize;
 
@@ -367,7 +367,7 @@ impl<R: Reads, const AFFINE: bool> Source for Row<'_, R, AFFINE> {
 }
 
 /// A group for each element.
-impl<R: Reads, const AFFINE: bool> Elements for Row<'_, R, AFFINE> {
+impl<R: Reads, const AFFINE: bool> ByElement for Row<'_, R, AFFINE> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.count
@@ -415,7 +415,7 @@ impl<R: Reads, const AFFINE: bool> Source for Table<'_, R, AFFINE> {
     const AFFINE: bool = AFFINE;
 }
 
-impl<R: Reads, const AFFINE: bool> Elements for Table<'_, R, AFFINE> {
+impl<R: Reads, const AFFINE: bool> ByElement for Table<'_, R, AFFINE> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.len

@@ -2,7 +2,7 @@
 
 use super::buffer::Block;
 use super::cut::Rows;
-use super::groups::{Elements, Groups, RoomForTable, TABLE, Table, TableRow};
+use super::groups::{ByElement, Groups, RoomForTable, TABLE, Table, TableRow};
 use super::walk::{Join, Work, masked};
 use super::{BLOCK, Kernel, Vectors};
 use std::mem::MaybeUninit;
@@ -72,7 +72,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
 
     /// Walks the lines of a stretch, or some of them.
     #[inline(always)]
-    fn stretch<V: Vectors, S: Elements>(
+    fn stretch<V: Vectors, S: ByElement>(
         &mut self,
         lines: &Lines,
         stretch: usize,
@@ -107,7 +107,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
     /// # Safety
     /// The line has the place, and the source the elements; places are multiples of a block.
     #[inline(always)]
-    unsafe fn block<V: Vectors, S: Elements>(
+    unsafe fn block<V: Vectors, S: ByElement>(
         &mut self,
         block: Block,
         place: usize,
@@ -123,7 +123,14 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
 
     /// Joins the places of each group.
     #[inline(always)]
-    fn total_columns(&mut self, rows: &Rows, lines: &Lines, stretch: usize, row: TableRow, columns: &Columns<'_, TOTALS>) {
+    fn total_columns(
+        &mut self,
+        rows: &Rows,
+        lines: &Lines,
+        stretch: usize,
+        row: TableRow,
+        columns: &Columns<'_, TOTALS>,
+    ) {
         if TOTALS == 0 {
             return;
         }

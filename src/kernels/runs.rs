@@ -46,6 +46,29 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
     pub(super) superblock_totals: Option<Output<'a, [f64; TOTALS]>>,
 }
 
+/// A walk over one short run: a call costs more to prepare than it takes.
+pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
+    pub(super) work: W,
+    pub(super) len: usize,
+    pub(super) groups: Groups<'a>,
+}
+
+impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for ShortRun<'_, W, TOTALS> {
+    #[inline(always)]
+    fn run<V: Vectors>(self) {
+        if self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+    }
+}
+
+impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
+    #[inline(always)]
+    fn walk<V: Vectors, const AFFINE: bool>(mut self) {
+        let lanes = self.groups.splat::<W::Reads, AFFINE>(0).all::<V>();
+        let total = short_total::<V, Splat<W::Reads, AFFINE>, W, TOTALS>(&mut self.work, 0..self.len, &lanes);
+        self.work.total(0, self.len, total);
+    }
+}
+
 /// Totals of some groups, so far.
 type Kept<const TOTALS: usize> = [[f64; TOTALS]; KEPT];
 
@@ -169,9 +192,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn run_total<V: Vectors, S: Source>(&mut self, run: Range<usize>, lanes: &Lanes<V>) -> [f64; TOTALS] {
         if run.len() <= SHORT {
-            let mut stripes = [V::splat(0.0); TOTALS];
-            self.few::<V, S>(run.start, run.end, lanes, &mut stripes);
-            return folded::<V, W::Join, TOTALS>(&stripes);
+            return short_total::<V, S, W, TOTALS>(&mut self.work, run, lanes);
         }
         let mut total = [0.0; TOTALS];
         let length = superblock_length(run.len());
@@ -215,47 +236,63 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
             at += BLOCK;
         }
-        self.few::<V, S>(at, end, lanes, &mut stripes);
+        few::<V, S, W, TOTALS>(&mut self.work, at..end, lanes, &mut stripes);
         stripes
     }
 
-    /// The same for few elements, joined to what there is.
-    #[inline(always)]
-    fn few<V: Vectors, S: Source>(
-        &mut self,
-        start: usize,
-        end: usize,
-        lanes: &Lanes<V>,
-        stripes: &mut [V::Block; TOTALS],
-    ) {
-        let mut at = start;
-        while at < end {
-            let block = Block::first_of(at, end);
-            let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, lanes), block);
-            join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
-            at += block.count();
-        }
-    }
-
-    /// Four places of a run at a time: a maximum waits for the one before it, and memory answers four streams faster than one.
+    /// Four blocks of a run at a time, as a maximum waits for the one before it: from four places where each is longer than a
+    /// page, for memory answers four streams faster than one; but many short ones slower.
     #[inline(always)]
     fn in_any_order<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [f64; TOTALS] {
         const STREAMS: usize = 4;
+        const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
+        let (apart, step) = if quarter > PAGE { (quarter, BLOCK) } else { (BLOCK, STREAMS * BLOCK) };
         let mut stripes = [[V::splat(0.0); TOTALS]; STREAMS];
-        for at in (start..start + quarter).step_by(BLOCK) {
+        let mut at = start;
+        for _ in 0..quarter / BLOCK {
             for stream in 0..STREAMS {
-                let terms = self.work.block::<V, S>(Block::full(at + stream * quarter), lanes);
+                let terms = self.work.block::<V, S>(Block::full(at + stream * apart), lanes);
                 join_lanes::<V, W::Join, TOTALS>(&mut stripes[stream], &terms);
             }
+            at += step;
         }
-        self.few::<V, S>(start + STREAMS * quarter, end, lanes, &mut stripes[0]);
+        few::<V, S, W, TOTALS>(&mut self.work, start + STREAMS * quarter..end, lanes, &mut stripes[0]);
         let [mut all, rest @ ..] = stripes;
         for more in &rest {
             join_lanes::<V, W::Join, TOTALS>(&mut all, more);
         }
         folded::<V, W::Join, TOTALS>(&all)
     }
+}
+
+/// Walks few elements of one group; their terms are joined to what there is.
+#[inline(always)]
+fn few<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
+    work: &mut W,
+    elements: Range<usize>,
+    lanes: &Lanes<V>,
+    stripes: &mut [V::Block; TOTALS],
+) {
+    let mut at = elements.start;
+    while at < elements.end {
+        let block = Block::first_of(at, elements.end);
+        let terms = masked::<V, TOTALS>(work.block::<V, S>(block, lanes), block);
+        join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
+        at += block.count();
+    }
+}
+
+/// The total of a short run.
+#[inline(always)]
+fn short_total<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
+    work: &mut W,
+    run: Range<usize>,
+    lanes: &Lanes<V>,
+) -> [f64; TOTALS] {
+    let mut stripes = [V::splat(0.0); TOTALS];
+    few::<V, S, W, TOTALS>(work, run, lanes, &mut stripes);
+    folded::<V, W::Join, TOTALS>(&stripes)
 }
 
 /// The stripes of a short run, or of any order, by halves in f32.

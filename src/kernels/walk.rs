@@ -23,7 +23,7 @@ use super::buffer::Block;
 use super::cut::{Cut, Rows, Runs};
 use super::groups::{Groups, Lanes, Reads, Source};
 use super::rows::{Lines, PartOfRows, WalkRows};
-use super::runs::{PartOfRuns, SUPERBLOCKS, WalkRuns, superblock_length};
+use super::runs::{PartOfRuns, SUPERBLOCKS, ShortRun, WalkRuns, superblock_length};
 use super::vector::{Floats, SEVERAL};
 use super::{BLOCK, Isa, Output, Threads, Vectors};
 
@@ -176,6 +176,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     pub(crate) fn run_on(self, threads: Threads) {
         // A quotient by multiplication needs ordinary steps; the baseline divides.
         let isa = if self.groups.are_ordinary() { Isa::current() } else { Isa::baseline() };
+        if let Some(len) = self.cut.short_run() {
+            return isa.run(ShortRun { work: self.work, len, groups: self.groups });
+        }
         match threads.parts(self.cut.elements()) {
             1 => self.run(isa),
             parts => self.run_divided(isa, threads, parts),

@@ -4,8 +4,8 @@ use super::grid::{Grid, check_length, check_optional};
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters,
-    PassThrough, Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
+    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters, PassThrough,
+    Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
 
@@ -51,6 +51,7 @@ macro_rules! with_ranged_estimator {
 }
 
 impl Grid {
+    #[inline(always)]
     pub(crate) fn forward(
         &self,
         w: Input<'_, f32>,
@@ -91,6 +92,7 @@ impl Grid {
         Ok(())
     }
 
+    #[inline(always)]
     pub(crate) fn backward(
         &self,
         w: Input<'_, f32>,
@@ -115,6 +117,7 @@ impl Grid {
         Ok(())
     }
 
+    #[inline(always)]
     pub(crate) fn backward_scale(
         &self,
         w: Input<'_, f32>,
@@ -151,6 +154,7 @@ impl Grid {
         Ok(())
     }
 
+    #[inline(always)]
     pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
         let cut = self.layout.cut(codes.len())?;
         check_length("values", values.len(), codes.len())?;
