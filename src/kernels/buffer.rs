@@ -154,6 +154,7 @@ impl<'a, T: Copy> Output<'a, T> {
     ///
     /// # Safety
     /// While both are in use, no element is written through one of them and used through the other.
+    #[inline(always)]
     pub(super) unsafe fn share(&self) -> Self {
         Output { start: self.start, len: self.len, streamed: self.streamed, lifetime: PhantomData }
     }

@@ -36,6 +36,7 @@ impl Work<0> for Dequantize<'_> {
         []
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         Dequantize { codes: self.codes, values: unsafe { self.values.share() } }

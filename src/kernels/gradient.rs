@@ -103,6 +103,7 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
         []
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         WeightGradient { grad_w: unsafe { self.grad_w.share() }, ..*self }
@@ -220,6 +221,7 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
         }
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         let (grad_w, grad_scale, grad_offset) = unsafe {

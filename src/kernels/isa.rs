@@ -73,7 +73,7 @@ impl Level {
 
 impl Isa {
     /// The instruction set in use.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn current() -> Isa {
         let current = CURRENT.load(Ordering::Relaxed);
         match LEVELS.iter().find(|level| **level as u8 == current) {

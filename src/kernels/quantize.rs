@@ -172,6 +172,7 @@ impl Work<0> for Quantize<'_> {
         []
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         let (codes, values) = unsafe {

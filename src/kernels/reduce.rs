@@ -31,6 +31,7 @@ impl Work<1> for MaxMagnitude<'_> {
         self.maxima.set(group, maximum as f32);
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         MaxMagnitude { w: self.w, maxima: unsafe { self.maxima.share() } }
@@ -66,6 +67,7 @@ impl Work<2> for Extremes<'_> {
         self.maxima.set(group, above as f32);
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         let (minima, maxima) = unsafe { (self.minima.share(), self.maxima.share()) };
@@ -102,6 +104,7 @@ impl Work<1> for MeanMagnitude<'_> {
         self.means.set(group, sum / count as f64);
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         MeanMagnitude { w: self.w, means: unsafe { self.means.share() } }
@@ -150,6 +153,7 @@ impl Work<3> for Fits<'_> {
         self.fits.set(group, Fit { error, weight_by_level, level_squared });
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         Fits { fits: unsafe { self.fits.share() }, ..*self }

@@ -48,7 +48,8 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
 
 /// A walk over one short run: a call costs more to prepare than it takes.
 pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
-    pub(super) work: W,
+    /// Not by value: to move it takes longer than to read it.
+    pub(super) work: &'a W,
     pub(super) len: usize,
     pub(super) groups: Groups<'a>,
 }
@@ -62,10 +63,12 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for ShortRun<'_, W, TOTALS> {
 
 impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
     #[inline(always)]
-    fn walk<V: Vectors, const AFFINE: bool>(mut self) {
+    fn walk<V: Vectors, const AFFINE: bool>(self) {
+        // SAFETY: only this one is given blocks.
+        let mut work = unsafe { self.work.share() };
         let lanes = self.groups.splat::<W::Reads, AFFINE>(0).all::<V>();
-        let total = short_total::<V, Splat<W::Reads, AFFINE>, W, TOTALS>(&mut self.work, 0..self.len, &lanes);
-        self.work.total(0, self.len, total);
+        let total = short_total::<V, Splat<W::Reads, AFFINE>, W, TOTALS>(&mut work, 0..self.len, &lanes);
+        work.total(0, self.len, total);
     }
 }
 

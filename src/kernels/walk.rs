@@ -177,7 +177,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
         // A quotient by multiplication needs ordinary steps; the baseline divides.
         let isa = if self.groups.are_ordinary() { Isa::current() } else { Isa::baseline() };
         if let Some(len) = self.cut.short_run() {
-            return isa.run(ShortRun { work: self.work, len, groups: self.groups });
+            return isa.run(ShortRun { work: &self.work, len, groups: self.groups });
         }
         match threads.parts(self.cut.elements()) {
             1 => self.run(isa),
@@ -293,17 +293,31 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
     }
 }
 
+/// Ones for as many lanes as a block has, zeros for as many more.
+static LANES: [u32; 2 * BLOCK] = {
+    let mut lanes = [0; 2 * BLOCK];
+    let mut lane = 0;
+    while lane < BLOCK {
+        lanes[lane] = u32::MAX;
+        lane += 1;
+    }
+    lanes
+};
+
 /// Zero in the lanes past a block's count.
 #[inline(always)]
 pub(super) fn masked<V: Vectors, const TOTALS: usize>(
     mut terms: [V::Block; TOTALS],
     block: Block,
 ) -> [V::Block; TOTALS] {
-    if block.count() < BLOCK {
+    if TOTALS > 0 && block.count() < BLOCK {
+        let ones = &LANES[BLOCK - block.count()..2 * BLOCK - block.count()];
+        // SAFETY: the slice has a block of floats.
+        let mask = unsafe { V::load(ones.as_ptr().cast()) };
         for index in 0..TOTALS {
-            let mut lanes = V::to_array(terms[index]);
-            lanes[block.count()..].fill(0.0);
-            terms[index] = V::from_array(&lanes);
+            for register in 0..V::REGISTERS {
+                terms[index][register] = terms[index][register].and(mask[register]);
+            }
         }
     }
     terms
