@@ -19,7 +19,7 @@
  * - Errors. Whatever the C library refuses is thrown as diffquant::Error, which carries the status and the message; so
  *   are lengths that do not fit each other, which C cannot see (Status::LengthMismatch). A call that throws has changed
  *   nothing and written nothing. Functions that return a container may also throw std::bad_alloc.
- * - Objects. Config and Quantizer own what they hold, can be moved, and are copied only by clone(). One that was moved
+ * - Objects. Config, Quantizer and Observer own what they hold, can be moved, and are copied only by clone(). One that was moved
  *   from may be destroyed or assigned to; calls on it throw Error with Status::NullPointer.
  * - Threads. Const members of one object may run at the same time; any other member needs the object to itself.
  *   Different objects are independent.
@@ -65,6 +65,8 @@ enum class Status : diffquant_status {
     NotApplicable = DIFFQUANT_STATUS_NOT_APPLICABLE,        ///< #DIFFQUANT_STATUS_NOT_APPLICABLE
     InvalidConfig = DIFFQUANT_STATUS_INVALID_CONFIG,        ///< #DIFFQUANT_STATUS_INVALID_CONFIG
     NoShape = DIFFQUANT_STATUS_NO_SHAPE,                    ///< #DIFFQUANT_STATUS_NO_SHAPE
+    NoData = DIFFQUANT_STATUS_NO_DATA,                      ///< #DIFFQUANT_STATUS_NO_DATA
+    Incompatible = DIFFQUANT_STATUS_INCOMPATIBLE,           ///< #DIFFQUANT_STATUS_INCOMPATIBLE
     NonFinite = DIFFQUANT_STATUS_NON_FINITE,                ///< #DIFFQUANT_STATUS_NON_FINITE
     InvalidJson = DIFFQUANT_STATUS_INVALID_JSON,            ///< #DIFFQUANT_STATUS_INVALID_JSON
     InvalidUtf8 = DIFFQUANT_STATUS_INVALID_UTF8,            ///< #DIFFQUANT_STATUS_INVALID_UTF8
@@ -124,6 +126,13 @@ enum class ScaleInit : diffquant_scale_init {
     Lsq = DIFFQUANT_SCALE_INIT_LSQ,                ///< #DIFFQUANT_SCALE_INIT_LSQ
     Percentile = DIFFQUANT_SCALE_INIT_PERCENTILE,  ///< #DIFFQUANT_SCALE_INIT_PERCENTILE
     Mse = DIFFQUANT_SCALE_INIT_MSE,                ///< #DIFFQUANT_SCALE_INIT_MSE
+};
+
+/// What an observer remembers, the diffquant_observer_kind of C.
+enum class ObserverKind : diffquant_observer_kind {
+    MinMax = DIFFQUANT_OBSERVER_KIND_MIN_MAX,               ///< #DIFFQUANT_OBSERVER_KIND_MIN_MAX
+    MovingAverage = DIFFQUANT_OBSERVER_KIND_MOVING_AVERAGE, ///< #DIFFQUANT_OBSERVER_KIND_MOVING_AVERAGE
+    Histogram = DIFFQUANT_OBSERVER_KIND_HISTOGRAM,          ///< #DIFFQUANT_OBSERVER_KIND_HISTOGRAM
 };
 
 /// An instruction set, the diffquant_isa of C.
@@ -186,7 +195,7 @@ private:
 /// temporary container is fine: it lives until the call returns. A view kept in a variable must not outlive its
 /// container.
 ///
-/// @tparam T float, std::int8_t, std::int32_t or std::size_t; const for an input
+/// @tparam T float, std::int8_t, std::int32_t, std::uint64_t or std::size_t; const for an input
 template <class T>
 class View {
     // A temporary is judged as if it were const, which a container passes on to its elements and a span does not.
@@ -284,6 +293,7 @@ template <class T>
 struct Free {
     void operator()(diffquant_config *config) const noexcept { diffquant_config_free(config); }
     void operator()(diffquant_quantizer *quantizer) const noexcept { diffquant_quantizer_free(quantizer); }
+    void operator()(diffquant_observer *observer) const noexcept { diffquant_observer_free(observer); }
 };
 
 } // namespace detail
@@ -291,7 +301,7 @@ struct Free {
 
 // ---- Ownership ------------------------------------------------------------------------------------------------------
 
-/// The one owner of a C object: what Config and Quantizer have in common. Moved, never copied; frees what it holds.
+/// The one owner of a C object: what Config, Quantizer and Observer have in common. Moved, never copied; frees what it holds.
 /// @tparam Object the C type
 template <class Object>
 class Handle {
@@ -626,6 +636,138 @@ private:
     }
 };
 
+// ---- Observers ------------------------------------------------------------------------------------------------------
+
+/// How many elements of each group were observed.
+struct ObservedCounts {
+    std::vector<std::uint64_t> finite;     ///< elements on which range and histogram rest
+    std::vector<std::uint64_t> non_finite; ///< NaNs and infinities
+};
+
+/// The range of each group.
+struct ObservedRange {
+    std::vector<float> min; ///< the smallest finite elements, or their moving averages
+    std::vector<float> max; ///< the largest
+};
+
+/// What is remembered of a stream of batches, to choose the scales of activations from: diffquant_observer.
+class Observer : public Handle<diffquant_observer> {
+public:
+    /// An observer of whole tensors that has seen nothing: diffquant_observer_new().
+    /// @param kind what it remembers
+    /// @param parameter the averaging constant, above 0 and at most 1, for MovingAverage; ignored otherwise
+    /// @throws Error with InvalidArgument
+    explicit Observer(ObserverKind kind, float parameter = no_ste_param)
+        : Handle(detail::result<diffquant_observer *>(diffquant_observer_new,
+                                                      static_cast<diffquant_observer_kind>(kind), parameter)) {}
+
+    /// Reads JSON: diffquant_observer_from_json().
+    /// @param json UTF-8 text, at most 256 MiB
+    /// @return the observer
+    /// @throws Error with InvalidJson, InvalidUtf8 or SizeOverflow
+    [[nodiscard]] static Observer from_json(std::string_view json) {
+        // An empty view may point nowhere, which C would take for a mistake of another kind.
+        const char *text = json.data() != nullptr ? json.data() : "";
+        return Observer(detail::result<diffquant_observer *>(diffquant_observer_from_json, text, json.size()));
+    }
+
+    /// Takes a C object into ownership.
+    /// @param object the C object, which nobody else may free; null gives what a move leaves behind
+    /// @return its owner
+    [[nodiscard]] static Observer adopt(diffquant_observer *object) noexcept { return Observer(object); }
+
+    /// @return a copy that shares nothing with this one: diffquant_observer_clone()
+    [[nodiscard]] Observer clone() const {
+        return Observer(detail::result<diffquant_observer *>(diffquant_observer_clone, native_handle()));
+    }
+
+    /// Writes JSON: diffquant_observer_to_json().
+    /// @return UTF-8 text, the same for observers that are the same
+    [[nodiscard]] std::string to_json() const {
+        std::size_t length = 0;
+        const diffquant_status status = diffquant_observer_to_json(native_handle(), nullptr, 0, &length);
+        if (status != DIFFQUANT_STATUS_BUFFER_TOO_SMALL) {
+            detail::check(status);
+        }
+        std::string text(length, '\0');
+        call(diffquant_observer_to_json, text.data(), length + 1, &length); // a string has room for the NUL
+        return text;
+    }
+
+    /// Makes every index along an axis a group of its own, and forgets what was observed: diffquant_observer_set_shape().
+    /// @param shape dimensions, of which those before the axis may change from batch to batch
+    /// @param axis the dimension of the channels, from 0
+    /// @throws Error with InvalidArgument, IndexOutOfRange or SizeOverflow
+    void set_shape(View<const std::size_t> shape, std::size_t axis) {
+        call(diffquant_observer_set_shape, shape.data(), shape.size(), axis);
+    }
+
+    /// @return what it remembers: diffquant_observer_kind_of()
+    [[nodiscard]] ObserverKind kind() const {
+        diffquant_observer_kind kind{};
+        call(diffquant_observer_kind_of, &kind, nullptr);
+        return static_cast<ObserverKind>(kind);
+    }
+
+    /// @return the averaging constant, 0 for a kind without one: diffquant_observer_kind_of()
+    [[nodiscard]] float parameter() const {
+        diffquant_observer_kind kind{};
+        return get<float>(diffquant_observer_kind_of, &kind);
+    }
+
+    /// @return how many groups there are: diffquant_observer_group_count()
+    [[nodiscard]] std::size_t group_count() const { return get<std::size_t>(diffquant_observer_group_count); }
+
+    /// Adds a batch: diffquant_observer_observe().
+    /// @param x n elements
+    /// @throws Error with LengthMismatch
+    void observe(View<const float> x) { call(diffquant_observer_observe, x.data(), x.size()); }
+
+    /// Adds what another observer has seen: diffquant_observer_merge().
+    /// @param other another one, which stays as it is
+    /// @throws Error with Incompatible, NotApplicable or Overlap
+    void merge(const Observer &other) { call(diffquant_observer_merge, other.native_handle()); }
+
+    /// Forgets what was observed: diffquant_observer_reset().
+    void reset() { call(diffquant_observer_reset); }
+
+    /// @return how many elements of each group were observed: diffquant_observer_counts()
+    [[nodiscard]] ObservedCounts counts() const {
+        ObservedCounts counts{std::vector<std::uint64_t>(group_count()), std::vector<std::uint64_t>(group_count())};
+        counts_into(counts.finite, View<std::uint64_t>(counts.non_finite));
+        return counts;
+    }
+
+    /// Copies the counts out, without allocating: diffquant_observer_counts().
+    /// @param finite receives group_count() numbers
+    /// @param non_finite receives as many; std::nullopt when they are not wanted
+    /// @throws Error with LengthMismatch
+    void counts_into(View<std::uint64_t> finite, OptionalView<std::uint64_t> non_finite) const {
+        call(diffquant_observer_counts, finite.data(), detail::data_or_null("non_finite", non_finite, finite.size()),
+             finite.size());
+    }
+
+    /// @return the range of each group: diffquant_observer_range()
+    /// @throws Error with NoData
+    [[nodiscard]] ObservedRange range() const {
+        ObservedRange range{std::vector<float>(group_count()), std::vector<float>(group_count())};
+        range_into(range.min, range.max);
+        return range;
+    }
+
+    /// Copies the ranges out, without allocating: diffquant_observer_range().
+    /// @param min receives group_count() floats
+    /// @param max receives as many
+    /// @throws Error with NoData or LengthMismatch
+    void range_into(View<float> min, View<float> max) const {
+        detail::require_length("max", max.size(), min.size());
+        call(diffquant_observer_range, min.data(), max.data(), min.size());
+    }
+
+private:
+    explicit Observer(diffquant_observer *object) noexcept : Handle(object) {}
+};
+
 // ---- Quantizers -----------------------------------------------------------------------------------------------------
 
 /// Chooses the instruction set of the whole process: diffquant_set_isa().
@@ -908,6 +1050,17 @@ public:
     void init_scale_with(ScaleInit method, View<const float> w, float parameter = no_ste_param) {
         call(diffquant_quantizer_init_scale_with, static_cast<diffquant_scale_init>(method), parameter, w.data(),
              w.size());
+    }
+
+    /// Calibrates every scale, and every zero point that is free, from what an observer has seen:
+    /// diffquant_quantizer_init_scale_from_observer().
+    /// @param observer as many groups as there are scales
+    /// @param method how; with a histogram any, otherwise MaxAbs or MinMax
+    /// @param parameter the method's parameter; ignored by those without one
+    /// @throws Error with NoData, NotApplicable, InvalidArgument or LengthMismatch
+    void init_scale_from_observer(const Observer &observer, ScaleInit method, float parameter = no_ste_param) {
+        call(diffquant_quantizer_init_scale_from_observer, observer.native_handle(),
+             static_cast<diffquant_scale_init>(method), parameter);
     }
 
     /// One step of gradient descent on every scale, kept positive and finite: diffquant_quantizer_apply_scale_step().

@@ -41,6 +41,24 @@ impl From<usize> for Value {
     }
 }
 
+/// In what two objects can differ: a name or a number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Property {
+    /// A name.
+    Name(&'static str),
+    /// A number.
+    Number(Value),
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Property::Name(name) => name.fmt(f),
+            Property::Number(value) => value.fmt(f),
+        }
+    }
+}
+
 /// Why a call was refused. Whenever a function returns one, it has changed nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -139,6 +157,14 @@ pub enum Error {
         /// Elements of the shape.
         expected: usize,
     },
+    /// A batch of an observer ends inside one of its channels.
+    #[error("n is {n}, which is no multiple of {of}, the elements of one index before the axis")]
+    CutBatch {
+        /// Elements of the batch.
+        n: usize,
+        /// What it must be a multiple of.
+        of: usize,
+    },
     /// The granularity needs a shape, and none was declared.
     #[error("the quantizer has no shape yet, which its granularity needs")]
     NoShape,
@@ -159,6 +185,22 @@ pub enum Error {
         property: &'static str,
         /// The kind of quantizer, in words.
         kind: &'static str,
+    },
+    /// An observer has seen nothing that a range could be made of.
+    #[error("group {group} of the observer has no finite observation yet")]
+    NoData {
+        /// The first such group.
+        group: usize,
+    },
+    /// Two observers that do not go together.
+    #[error("the observers differ in {property}: {first} and {second}")]
+    Incompatible {
+        /// In what they differ.
+        property: &'static str,
+        /// That of one.
+        first: Property,
+        /// That of the other.
+        second: Property,
     },
     /// A zero point outside the range of codes.
     #[error("{argument}[{index}] is {value}; it must be a code, from {min} to {max}")]

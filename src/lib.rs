@@ -21,6 +21,7 @@ mod layout;
 pub mod quantizer;
 pub mod ste;
 
+pub use calibrate::observer::{ObservedCount, Observer, ObserverKind};
 pub use config::{LossWeights, QatConfig, QuantGranularity};
 pub use error::Error;
 pub use quantizer::{

@@ -11,6 +11,7 @@
 mod by_group;
 mod extremes;
 mod mse;
+pub(crate) mod observer;
 mod percentile;
 mod sweep;
 
@@ -76,6 +77,11 @@ impl Target {
         (step, self.zero_point_for(min, step))
     }
 
+    /// The step of LSQ's rule for a mean magnitude.
+    fn lsq_step(&self, mean: f64) -> f64 {
+        mean * (2.0 / f64::from(self.bounds.max - self.zero_point).sqrt())
+    }
+
     /// The smallest steps at which, with a zero point, `min` and `max` are not clamped; infinite where they always are.
     fn needed(&self, zero_point: f32, min: f64, max: f64) -> [f64; 2] {
         [(min, self.bounds.min), (max, self.bounds.max)].map(|(weight, code)| {
@@ -137,8 +143,8 @@ pub(crate) fn calibrate(
             // A sum would not say where a NaN is.
             max_abs(w, cut, count, threads)?;
             let means = means(w, cut, count, threads)?;
-            let by_root = 2.0 / f64::from(target.bounds.max - zero_point).sqrt();
-            calibrated.extend(means.into_iter().map(|mean| Calibrated::Step { step: mean * by_root, zero_point }));
+            let step = |mean| Calibrated::Step { step: target.lsq_step(mean), zero_point };
+            calibrated.extend(means.into_iter().map(step));
         }
         ScaleInit::Percentile(percentage) => {
             extremes(w, cut, count, threads)?;

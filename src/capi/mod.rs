@@ -25,6 +25,10 @@ pub mod config;
 
 pub mod quantizer;
 
+pub mod observer;
+
 pub mod isa;
 
 mod pointer;
+
+mod text;

@@ -37,6 +37,10 @@ pub const DIFFQUANT_STATUS_NOT_APPLICABLE: diffquant_status = 32;
 pub const DIFFQUANT_STATUS_INVALID_CONFIG: diffquant_status = 33;
 /// The quantizer's granularity needs a shape that was not declared: call diffquant_quantizer_set_shape.
 pub const DIFFQUANT_STATUS_NO_SHAPE: diffquant_status = 34;
+/// The observer has seen nothing finite in a group; the message names the group.
+pub const DIFFQUANT_STATUS_NO_DATA: diffquant_status = 35;
+/// Two observers are of different kinds or shapes.
+pub const DIFFQUANT_STATUS_INCOMPATIBLE: diffquant_status = 36;
 /// A NaN or an infinity among data that must be finite; the message names the first one.
 pub const DIFFQUANT_STATUS_NON_FINITE: diffquant_status = 64;
 /// Text is not the JSON that was expected.
@@ -99,6 +103,8 @@ fn name(status: diffquant_status) -> &'static CStr {
         DIFFQUANT_STATUS_NOT_APPLICABLE
         DIFFQUANT_STATUS_INVALID_CONFIG
         DIFFQUANT_STATUS_NO_SHAPE
+        DIFFQUANT_STATUS_NO_DATA
+        DIFFQUANT_STATUS_INCOMPATIBLE
         DIFFQUANT_STATUS_NON_FINITE
         DIFFQUANT_STATUS_INVALID_JSON
         DIFFQUANT_STATUS_INVALID_UTF8
@@ -116,10 +122,13 @@ fn status_of(error: &Error) -> diffquant_status {
             DIFFQUANT_STATUS_INVALID_ARGUMENT
         }
         Error::NoShape => DIFFQUANT_STATUS_NO_SHAPE,
+        Error::NoData { .. } => DIFFQUANT_STATUS_NO_DATA,
+        Error::Incompatible { .. } => DIFFQUANT_STATUS_INCOMPATIBLE,
         Error::UnknownConstant { .. } => DIFFQUANT_STATUS_UNKNOWN_CONSTANT,
         Error::LengthMismatch { .. }
         | Error::NotDivisible { .. }
         | Error::CutToken { .. }
+        | Error::CutBatch { .. }
         | Error::ShapeMismatch { .. } => DIFFQUANT_STATUS_LENGTH_MISMATCH,
         Error::IndexOutOfRange { .. } => DIFFQUANT_STATUS_INDEX_OUT_OF_RANGE,
         Error::Overlap { .. } => DIFFQUANT_STATUS_OVERLAP,

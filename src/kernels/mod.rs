@@ -23,6 +23,7 @@ mod estimator;
 mod gradient;
 mod groups;
 mod isa;
+mod observe;
 mod quantize;
 mod quotient;
 mod reduce;
@@ -44,6 +45,7 @@ pub(crate) use estimator::{Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeCli
 pub(crate) use gradient::{Factor, Gradients, ScaleGradient, WeightGradient};
 pub(crate) use groups::{Group, Groups, Parameters};
 pub(crate) use isa::Isa;
+pub(crate) use observe::{BINS_OF_EXPONENT, BITS_WITHIN_BIN, Bins, EXPONENTS, NOT_FINITE, Ranges};
 pub(crate) use quantize::{CodeBounds, Quantize, Rounding};
 pub(crate) use reduce::{Extremes, Fit, Fits, MaxMagnitude, MeanMagnitude};
 pub(crate) use threads::{HostPool, Threads};

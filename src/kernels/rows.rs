@@ -116,7 +116,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
     ) {
         // SAFETY: the caller's promise.
         let lanes = unsafe { source.lanes::<V>(place, block.count()) };
-        let terms = masked::<V, TOTALS>(self.work.block::<V, S>(block, &lanes), block);
+        let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, &lanes), block);
         // SAFETY: the caller's promise.
         unsafe { columns.join::<V, W::Join>(place, &terms) };
     }
@@ -144,7 +144,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         let groups = row.columns.div_ceil(rows.repeat);
         for group in 0..groups {
             let (start, end) = (group * rows.repeat, row.columns.min((group + 1) * rows.repeat));
-            let mut total = [0.0; TOTALS];
+            let mut total = [W::Join::NOTHING.into(); TOTALS];
             for place in start..end {
                 let mut copy = place;
                 while copy < places {

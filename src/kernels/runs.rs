@@ -120,7 +120,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             // longer to begin than it runs.
             let parameters = self.groups.row::<W::Reads, AFFINE>(first, groups.len());
             let start = (o * runs.groups + first) * runs.len;
-            let mut stripes = [V::splat(0.0); TOTALS];
+            let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
             let mut ended = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
             let (mut group, mut left, count) = (0, runs.len, groups.len());
             for at in (start..start + count * runs.len).step_by(BLOCK) {
@@ -136,7 +136,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
                     if TOTALS > 0 && (place + 1 == SEVERAL || group + 1 == count) {
                         self.end_runs::<V>(first, group - place..group + 1, &ended, &mut kept);
                     }
-                    stripes = [V::splat(0.0); TOTALS];
+                    stripes = [V::splat(W::Join::NOTHING); TOTALS];
                     (group, left) = (group + 1, runs.len);
                 }
             }
@@ -197,7 +197,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         if run.len() <= SHORT {
             return short_total::<V, S, W, TOTALS>(&mut self.work, run, lanes);
         }
-        let mut total = [0.0; TOTALS];
+        let mut total = [W::Join::NOTHING.into(); TOTALS];
         let length = superblock_length(run.len());
         let (mut superblock, mut at, mut end) = (0, run.start, run.end);
         if let Some(some) = self.part.superblocks.clone() {
@@ -231,7 +231,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     /// The terms of consecutive elements, element i in stripe `i % 32`.
     #[inline(always)]
     fn stripes<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
-        let mut stripes = [V::splat(0.0); TOTALS];
+        let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
         let mut at = start;
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         while end - at >= BLOCK {
@@ -251,7 +251,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
         let (apart, step) = if quarter > PAGE { (quarter, BLOCK) } else { (BLOCK, STREAMS * BLOCK) };
-        let mut stripes = [[V::splat(0.0); TOTALS]; STREAMS];
+        let mut stripes = [[V::splat(W::Join::NOTHING); TOTALS]; STREAMS];
         let mut at = start;
         for _ in 0..quarter / BLOCK {
             for stream in 0..STREAMS {
@@ -280,7 +280,7 @@ fn few<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
     let mut at = elements.start;
     while at < elements.end {
         let block = Block::first_of(at, elements.end);
-        let terms = masked::<V, TOTALS>(work.block::<V, S>(block, lanes), block);
+        let terms = masked::<V, W::Join, TOTALS>(work.block::<V, S>(block, lanes), block);
         join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
         at += block.count();
     }
@@ -293,7 +293,7 @@ fn short_total<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
     run: Range<usize>,
     lanes: &Lanes<V>,
 ) -> [f64; TOTALS] {
-    let mut stripes = [V::splat(0.0); TOTALS];
+    let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
     few::<V, S, W, TOTALS>(work, run, lanes, &mut stripes);
     folded::<V, W::Join, TOTALS>(&stripes)
 }

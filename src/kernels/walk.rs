@@ -32,6 +32,9 @@ pub(crate) trait Join {
     /// Whether any order gives the same bits.
     const IN_ANY_ORDER: bool;
 
+    /// The total of nothing, which changes no other total.
+    const NOTHING: f32 = 0.0;
+
     fn join<F: Floats>(a: F, b: F) -> F;
 
     fn join_exactly(a: f64, b: f64) -> f64;
@@ -219,8 +222,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
             if let (Part::Runs(PartOfRuns { superblocks: Some(_), groups, .. }), Cut::Runs(runs)) = (part_of(0), cut) {
                 let (group, run) = (groups.start, runs.range_of(groups.start).len());
                 let used = run.div_ceil(superblock_length(run));
-                let total =
-                    totals[..used].iter().fold([0.0; TOTALS], |sum, next| join_all::<W::Join, TOTALS>(sum, *next));
+                let nothing = [W::Join::NOTHING.into(); TOTALS];
+                let total = totals[..used].iter().fold(nothing, |sum, next| join_all::<W::Join, TOTALS>(sum, *next));
                 work.total(group, run, total);
             }
         });
@@ -304,9 +307,9 @@ static LANES: [u32; 2 * BLOCK] = {
     lanes
 };
 
-/// Zero in the lanes past a block's count.
+/// Nothing in the lanes past a block's count.
 #[inline(always)]
-pub(super) fn masked<V: Vectors, const TOTALS: usize>(
+pub(super) fn masked<V: Vectors, J: Join, const TOTALS: usize>(
     mut terms: [V::Block; TOTALS],
     block: Block,
 ) -> [V::Block; TOTALS] {
@@ -317,6 +320,11 @@ pub(super) fn masked<V: Vectors, const TOTALS: usize>(
         for index in 0..TOTALS {
             for register in 0..V::REGISTERS {
                 terms[index][register] = terms[index][register].and(mask[register]);
+                if J::NOTHING != 0.0 {
+                    let others = mask[register].xor(V::Floats::splat(f32::from_bits(!0)));
+                    let nothing = V::Floats::splat(J::NOTHING).and(others);
+                    terms[index][register] = terms[index][register].or(nothing);
+                }
             }
         }
     }

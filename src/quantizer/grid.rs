@@ -9,7 +9,8 @@
 use super::parameter::Parameter;
 use super::range::{CodeRange, half};
 use super::zeros;
-use crate::calibrate::{self, Calibrated, Calibration, ScaleInit};
+use crate::calibrate::observer::Observer;
+use crate::calibrate::{self, Calibrated, Calibration, ScaleInit, Target};
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
 use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Rounding, Threads};
@@ -323,10 +324,25 @@ impl Grid {
         if w.len() == 0 {
             return Ok(());
         }
+        let calibration = calibrate::calibrate(w, &self.layout, self.target(), method, self.threads)?;
+        self.take_over_calibration(calibration)
+    }
+
+    /// As [`init_scale`](Self::init_scale), from what an observer remembers of each group.
+    pub(crate) fn init_scale_from(&mut self, observer: &Observer, method: ScaleInit) -> Result<(), Error> {
+        method.validate()?;
+        check_length("observer", observer.group_count(), self.groups())?;
+        self.take_over_calibration(Calibration::Each(observer.calibrate(self.target(), method)?))
+    }
+
+    /// What scales are calibrated for.
+    fn target(&self) -> Target {
         let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.rounding);
-        let target = calibrate::Target { bounds, zero_point, symmetric: self.symmetric, rounding };
-        let calibration = calibrate::calibrate(w, &self.layout, target, method, self.threads)?;
-        let (layout, parameter) = (self.layout, self.parameter);
+        Target { bounds, zero_point, symmetric: self.symmetric, rounding }
+    }
+
+    fn take_over_calibration(&mut self, calibration: Calibration) -> Result<(), Error> {
+        let (layout, parameter, bounds, zero_point) = (self.layout, self.parameter, self.bounds(), self.home());
         match calibration {
             Calibration::MaxAbs(mut scales) => {
                 self.scales_from_max_abs(&mut scales)?;

@@ -21,6 +21,7 @@ pub use pi::{PiQuantDifferentiable, init_pi_scale};
 pub use range::CodeRange;
 pub use uniform::UniformQuantizer;
 
+use crate::calibrate::observer::Observer;
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
 use crate::kernels::{Gradients, Input, Output};
@@ -211,6 +212,18 @@ pub trait DifferentiableQuantizer: Send + Sync {
     /// As [`init_scale`](Self::init_scale), and [`Error::InvalidArgument`] for a percentage outside (0, 100].
     fn init_scale_with(&mut self, method: ScaleInit, w: &[f32]) -> Result<(), Error> {
         self.grid_mut().init_scale(w.into(), method)
+    }
+
+    /// Sets each scale, and each zero point where it is free, from what an observer remembers of its group.
+    ///
+    /// A histogram knows every method; ranges know [`ScaleInit::MaxAbs`] and [`ScaleInit::MinMax`].
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] unless there are as many groups as scales, [`Error::NoData`] for a group without a finite
+    /// element, [`Error::NotApplicable`] for a method that the observer cannot serve, and [`Error::InvalidArgument`] as
+    /// [`init_scale_with`](Self::init_scale_with).
+    fn init_scale_from(&mut self, observer: &Observer, method: ScaleInit) -> Result<(), Error> {
+        self.grid_mut().init_scale_from(observer, method)
     }
 
     /// One step of gradient descent on every scale: `scale - learning_rate * grad_scale`, or `min_scale` where that is smaller.

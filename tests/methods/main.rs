@@ -11,6 +11,7 @@ mod gradients;
 mod granularity;
 mod in_place;
 mod mse;
+mod observers;
 mod oracle;
 mod random;
 mod scale_step;

@@ -4,8 +4,8 @@ mod fields;
 
 pub use fields::*;
 
-use super::pointer;
 use super::status::{diffquant_status, report};
+use super::{pointer, text};
 use crate::config::{MAX_JSON_LENGTH, QatConfig};
 use crate::error::Error;
 use std::ffi::c_char;
@@ -65,20 +65,9 @@ pub unsafe extern "C" fn diffquant_config_from_json(
     len: usize,
     out: *mut *mut diffquant_config,
 ) -> diffquant_status {
-    let make = || {
-        if json.is_null() {
-            return Err(Error::NullPointer { argument: "json" });
-        }
-        pointer::Span::of("json", json, len)?;
-        if len > MAX_JSON_LENGTH {
-            return Err(QatConfig::too_long(len));
-        }
-        // SAFETY: not NULL, and `len` bytes by the header's conventions.
-        let bytes = unsafe { std::slice::from_raw_parts(json.cast::<u8>(), len) };
-        let text =
-            std::str::from_utf8(bytes).map_err(|error| Error::InvalidUtf8 { valid_up_to: error.valid_up_to() })?;
-        Ok(diffquant_config(QatConfig::from_json(text)?))
-    };
+    // SAFETY: `json` keeps the header's conventions.
+    let text = || unsafe { text::json(json, len, MAX_JSON_LENGTH, QatConfig::too_long) };
+    let make = || Ok(diffquant_config(QatConfig::from_json(text()?)?));
     // SAFETY: `out` keeps the header's conventions.
     report(|| unsafe { pointer::write_handle(out, make) })
 }
@@ -117,23 +106,10 @@ pub unsafe extern "C" fn diffquant_config_to_json(
     cap: usize,
     len: *mut usize,
 ) -> diffquant_status {
-    report(|| {
-        // SAFETY: the handle keeps the header's conventions.
-        let config = unsafe { pointer::handle("config", config) }?;
-        let length_span = pointer::Span::of("len", len, 1)?;
-        pointer::Span::of("buf", buf, cap)?.apart_from(length_span)?;
-        let json = config.0.to_json()?;
-        // SAFETY: `len` was checked above.
-        unsafe { pointer::write("len", len, json.len())? };
-        if cap <= json.len() {
-            return Err(Error::BufferTooSmall { capacity: cap, needed: json.len() + 1 });
-        }
-        // SAFETY: `buf` takes `cap` bytes by the header's conventions, and the text and its NUL are no more than that.
-        unsafe {
-            std::ptr::copy_nonoverlapping(json.as_ptr(), buf.cast::<u8>(), json.len());
-            buf.add(json.len()).write(0);
-        }
-        Ok(())
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe {
+        let config = pointer::handle("config", config)?;
+        text::write(buf, cap, len, || config.0.to_json())
     })
 }
 

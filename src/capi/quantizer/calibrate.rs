@@ -2,6 +2,7 @@
 
 use super::diffquant_quantizer;
 use super::settings::change;
+use crate::capi::observer::diffquant_observer;
 use crate::capi::pointer::{self, Span};
 use crate::capi::status::diffquant_status;
 use crate::error::Error;
@@ -72,16 +73,50 @@ pub unsafe extern "C" fn diffquant_quantizer_init_scale_with(
     w: *const f32,
     n: usize,
 ) -> diffquant_status {
-    let method = match method {
+    // SAFETY: the pointers keep the header's conventions.
+    unsafe { init_scale(quantizer, method_from_c(method, parameter), w, n) }
+}
+
+/// Calibrates every scale, and every zero point of a quantizer that is not symmetric, from what an observer has seen of its
+/// group: the way to scales of activations, which never are in memory all at once.
+///
+/// MAX_ABS and MIN_MAX are exact, from the range of any observer. PERCENTILE, MSE and LSQ need a histogram, in which a bin is
+/// 1/16 of a power of two wide: elements are taken to be spread evenly in a bin. The observer's group g gives scale g, so
+/// there must be as many groups as scales. Otherwise as diffquant_quantizer_init_scale_with. Allocates.
+///
+/// @param quantizer the quantizer to change
+/// @param observer what has seen the data; it stays as it is
+/// @param method a DIFFQUANT_SCALE_INIT constant
+/// @param parameter the method's parameter; ignored by those without one
+/// @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT for the parameter, or when the step would overflow;
+///         LENGTH_MISMATCH unless there are as many groups as scales; NO_DATA naming the first group without a finite
+///         element; NOT_APPLICABLE for a method that needs a histogram; NULL_POINTER; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_quantizer_init_scale_from_observer(
+    quantizer: *mut diffquant_quantizer,
+    observer: *const diffquant_observer,
+    method: diffquant_scale_init,
+    parameter: f32,
+) -> diffquant_status {
+    // SAFETY: both handles keep the header's conventions.
+    unsafe {
+        change(quantizer, |grid| {
+            let observer = pointer::handle("observer", observer)?;
+            grid.init_scale_from(&observer.0, method_from_c(method, parameter)?)
+        })
+    }
+}
+
+/// The method that two numbers name.
+fn method_from_c(method: diffquant_scale_init, parameter: f32) -> Result<ScaleInit, Error> {
+    match method {
         DIFFQUANT_SCALE_INIT_MAX_ABS => Ok(ScaleInit::MaxAbs),
         DIFFQUANT_SCALE_INIT_MIN_MAX => Ok(ScaleInit::MinMax),
         DIFFQUANT_SCALE_INIT_LSQ => Ok(ScaleInit::Lsq),
         DIFFQUANT_SCALE_INIT_PERCENTILE => Ok(ScaleInit::Percentile(parameter)),
         DIFFQUANT_SCALE_INIT_MSE => Ok(ScaleInit::Mse),
         value => Err(Error::UnknownConstant { argument: "method", value }),
-    };
-    // SAFETY: the pointers keep the header's conventions.
-    unsafe { init_scale(quantizer, method, w, n) }
+    }
 }
 
 /// # Safety

@@ -1,0 +1,214 @@
+//! What an observer asks of a batch: the range of each group, and how many elements fall into each bin.
+//!
+//! Bins are the leading bits of a float: its sign, its exponent and four bits of its mantissa. So they are the same for every
+//! tensor that there will ever be, 1/16 of a power of two wide, and counts add up whoever counted.
+
+use super::Vectors;
+use super::buffer::{Block, Input, Output};
+use super::groups::{Lanes, Nothing, Source};
+use super::vector::{Floats, SEVERAL};
+use super::walk::{Join, Work};
+use crate::error::Error;
+use std::alloc::{Layout, alloc_zeroed};
+
+/// The largest of numbers that are not NaN; the total of nothing is minus infinity.
+pub(crate) struct Maximum;
+
+impl Join for Maximum {
+    const IN_ANY_ORDER: bool = true;
+    const NOTHING: f32 = f32::NEG_INFINITY;
+
+    #[inline(always)]
+    fn join<F: Floats>(a: F, b: F) -> F {
+        a.at_least(b)
+    }
+
+    #[inline(always)]
+    fn join_exactly(a: f64, b: f64) -> f64 {
+        if a > b { a } else { b }
+    }
+
+    #[inline(always)]
+    fn fold_register<F: Floats>(register: F) -> f32 {
+        register.largest()
+    }
+
+    #[inline(always)]
+    fn fold_registers<F: Floats>(registers: &[F; SEVERAL]) -> [f32; SEVERAL] {
+        F::largest_of_each(registers)
+    }
+}
+
+/// The smallest and the largest element of each group of `x`; one of them infinite where an element is not finite. Zeros are
+/// positive.
+pub(crate) struct Ranges<'a> {
+    pub(crate) x: Input<'a, f32>,
+    pub(crate) minima: Output<'a, f32>,
+    pub(crate) maxima: Output<'a, f32>,
+}
+
+impl Work<2> for Ranges<'_> {
+    type Join = Maximum;
+    type Reads = Nothing;
+
+    #[inline(always)]
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
+        let x = self.x.load::<V>(block);
+        let mut terms = [x; 2];
+        for register in 0..V::REGISTERS {
+            let number = x[register].or_else(x[register].is_number(), V::Floats::splat(f32::INFINITY));
+            terms[0][register] = V::Floats::splat(0.0).minus(number);
+            terms[1][register] = number;
+        }
+        terms
+    }
+
+    #[inline(always)]
+    fn total(&mut self, group: usize, _count: usize, [below, above]: [f64; 2]) {
+        // Which of two zeros is larger depends on the order; adding 0 makes both positive.
+        self.minima.set(group, (0.0 - below) as f32 + 0.0);
+        self.maxima.set(group, above as f32 + 0.0);
+    }
+
+    #[inline(always)]
+    unsafe fn share(&self) -> Self {
+        // SAFETY: the caller's promise.
+        let (minima, maxima) = unsafe { (self.minima.share(), self.maxima.share()) };
+        Ranges { x: self.x, minima, maxima }
+    }
+}
+
+/// Bins that share sign and exponent.
+pub(crate) const BINS_OF_EXPONENT: usize = 16;
+
+/// Signs and exponents: those of positive numbers, then those of negative ones.
+pub(crate) const EXPONENTS: usize = 512;
+
+/// The exponent of what is not finite, among those of one sign.
+pub(crate) const NOT_FINITE: usize = 255;
+
+/// Bits of a float that do not tell its bin.
+pub(crate) const BITS_WITHIN_BIN: u32 = 19;
+
+const BINS: usize = EXPONENTS * BINS_OF_EXPONENT;
+
+/// Tables that take turns at the elements of one group: an addition waits for the one before it in the same place.
+const IN_TURN: usize = 4;
+
+/// Counts by bin. A little longer than the bins are: in tables whose places are a whole number of pages apart, processors take
+/// an addition in one for an addition in the other (0.50 instead of 0.34 ns/element where all elements are equal).
+type Table = [u64; BINS + 24];
+
+/// Counts of the elements of one group in tables that take turns, or of several groups in one each.
+pub(crate) struct Bins {
+    tables: Vec<Table>,
+}
+
+impl Bins {
+    /// Empty tables for one group with many elements.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn in_turn() -> Result<Bins, Error> {
+        Bins::of_groups(IN_TURN)
+    }
+
+    /// Empty tables for `count` groups, at least one, at a time.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn of_groups(count: usize) -> Result<Bins, Error> {
+        let layout = Layout::array::<Table>(count).map_err(|_| Error::OutOfMemory)?;
+        // Zeroed by the system, which leaves out the pages that no element ever touches: most of them.
+        // SAFETY: tables have a size, and there is one.
+        let start = unsafe { alloc_zeroed(layout) }.cast::<Table>();
+        if start.is_null() {
+            return Err(Error::OutOfMemory);
+        }
+        // SAFETY: fresh memory of that layout, and zeros are a table.
+        Ok(Bins { tables: unsafe { Vec::from_raw_parts(start, count, count) } })
+    }
+
+    /// Counts elements of one group, in tables that take turns.
+    pub(crate) fn count(&mut self, x: &[f32]) {
+        let [a, b, c, d] = self.tables.first_chunk_mut::<IN_TURN>().expect("tables in turn");
+        let (fours, rest) = x.as_chunks::<IN_TURN>();
+        for four in fours {
+            // Two floats at a time: for each pair a load less.
+            let [first, second] = [[four[0], four[1]], [four[2], four[3]]]
+                .map(|[low, high]| u64::from(low.to_bits()) | u64::from(high.to_bits()) << 32);
+            a[first as u32 as usize >> BITS_WITHIN_BIN] += 1;
+            b[(first >> (32 + BITS_WITHIN_BIN)) as usize] += 1;
+            c[second as u32 as usize >> BITS_WITHIN_BIN] += 1;
+            d[(second >> (32 + BITS_WITHIN_BIN)) as usize] += 1;
+        }
+        for x in rest {
+            a[bin(*x)] += 1;
+        }
+    }
+
+    /// Counts elements of as many groups as there are in `x`, `repeat` neighbours of each, in a table for each.
+    #[inline]
+    pub(crate) fn count_row(&mut self, x: &[f32], repeat: usize) {
+        for (neighbours, table) in x.chunks_exact(repeat).zip(&mut self.tables) {
+            for x in neighbours {
+                table[bin(*x)] += 1;
+            }
+        }
+    }
+
+    /// Empties the table of one group, or all that took turns, and calls `with` for each sign and exponent that occurs.
+    /// `finite` of the elements are finite, none of them with a larger magnitude than `largest`.
+    ///
+    /// # Errors
+    /// Those of `with`.
+    pub(crate) fn take(
+        &mut self,
+        of: Option<usize>,
+        mut finite: u64,
+        largest: f32,
+        with: &mut dyn FnMut(usize, [u64; BINS_OF_EXPONENT]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let tables = match of {
+            Some(table) => &mut self.tables[table..=table],
+            None => &mut self.tables[..],
+        };
+        let mut take = |exponent: usize| {
+            let mut counts = [0; BINS_OF_EXPONENT];
+            for table in tables.iter_mut() {
+                let row = &mut table[exponent * BINS_OF_EXPONENT..][..BINS_OF_EXPONENT];
+                for (count, place) in counts.iter_mut().zip(row) {
+                    *count += std::mem::take(place);
+                }
+            }
+            counts
+        };
+        let negative = EXPONENTS / 2;
+        // Nobody looks at those of NaNs and infinities. Zeros first, then from large to small: no element is left
+        // long before the smallest numbers that there are.
+        for exponent in std::iter::once(0).chain((1..=exponent_of(largest)).rev()) {
+            for exponent in [exponent, negative + exponent] {
+                let counts = take(exponent);
+                let sum: u64 = counts.iter().sum();
+                if sum > 0 {
+                    finite -= sum;
+                    with(exponent, counts)?;
+                }
+            }
+            if finite == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of a number that is not negative.
+fn exponent_of(number: f32) -> usize {
+    (number.to_bits() >> (BITS_WITHIN_BIN + BINS_OF_EXPONENT.ilog2())) as usize
+}
+
+#[inline(always)]
+fn bin(x: f32) -> usize {
+    (x.to_bits() >> BITS_WITHIN_BIN) as usize
+}
