@@ -20,6 +20,12 @@ diffquant_config *default_config(void) {
     return config;
 }
 
+diffquant_observer *new_observer(diffquant_observer_kind kind) {
+    diffquant_observer *observer = NULL;
+    REQUIRE_OK(diffquant_observer_new(kind, 0.25f, &observer));
+    return observer;
+}
+
 static char nothing;
 
 diffquant_quantizer *no_quantizer(void) {
@@ -27,6 +33,10 @@ diffquant_quantizer *no_quantizer(void) {
 }
 
 diffquant_config *no_config(void) {
+    return (void *)&nothing;
+}
+
+diffquant_observer *no_observer(void) {
     return (void *)&nothing;
 }
 
@@ -89,6 +99,18 @@ struct config_text text_of(const diffquant_config *config) {
 void check_config(const diffquant_config *config, const struct config_text *before, const char *file, int line) {
     const struct config_text now = text_of(config);
     check_text(now.text, before->text, "the configuration", file, line);
+}
+
+struct observer_text observer_text_of(const diffquant_observer *observer) {
+    struct observer_text text = {{0}};
+    size_t length = 0;
+    REQUIRE_OK(diffquant_observer_to_json(observer, text.text, sizeof text.text, &length));
+    return text;
+}
+
+void check_observer(const diffquant_observer *observer, const struct observer_text *before, const char *file, int line) {
+    const struct observer_text now = observer_text_of(observer);
+    check_text(now.text, before->text, "the observer", file, line);
 }
 
 /* ---- Buffers ----------------------------------------------------------------------------------------------------- */

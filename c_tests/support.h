@@ -23,9 +23,13 @@ diffquant_quantizer *channel_quantizer(uint32_t bits, const float *scales, size_
 
 diffquant_config *default_config(void);
 
+/* An observer of whole tensors; the averaging constant is 1/4. */
+diffquant_observer *new_observer(diffquant_observer_kind kind);
+
 /* What an `out` argument of a creating function holds before a call that must leave it alone. Never looked behind. */
 diffquant_quantizer *no_quantizer(void);
 diffquant_config *no_config(void);
+diffquant_observer *no_observer(void);
 
 /* ---- The whole state of an object -------------------------------------------------------------------------------- */
 
@@ -57,6 +61,16 @@ struct config_text text_of(const diffquant_config *config);
 
 #define CHECK_CONFIG(config, before) check_config((config), (before), __FILE__, __LINE__)
 void check_config(const diffquant_config *config, const struct config_text *before, const char *file, int line);
+
+/* An observer as JSON, which has all that it remembers. */
+struct observer_text {
+    char text[1 << 16];
+};
+
+struct observer_text observer_text_of(const diffquant_observer *observer);
+
+#define CHECK_OBSERVER(observer, before) check_observer((observer), (before), __FILE__, __LINE__)
+void check_observer(const diffquant_observer *observer, const struct observer_text *before, const char *file, int line);
 
 /* ---- Buffers ----------------------------------------------------------------------------------------------------- */
 

@@ -207,12 +207,60 @@ static diffquant_status call_forward_dynamic(void) {
                                                dynamic_scales, 3);
 }
 
+/* Observers that the calls work on, made anew for each: what is to be changed, what is read, and what is made. */
+static diffquant_observer *observer, *other_observer, *made_observer;
+static char observer_json[1024];
+
+static diffquant_status call_observer_new(void) {
+    return diffquant_observer_new(DIFFQUANT_OBSERVER_KIND_HISTOGRAM, 0.0f, &made_observer);
+}
+static diffquant_status call_observer_clone(void) {
+    return diffquant_observer_clone(other_observer, &made_observer);
+}
+static diffquant_status call_observer_from_json(void) {
+    return diffquant_observer_from_json(observer_json, strlen(observer_json), &made_observer);
+}
+static diffquant_status call_observer_to_json(void) {
+    static char json[1024];
+    size_t length = 0;
+    return diffquant_observer_to_json(other_observer, json, sizeof json, &length);
+}
+static diffquant_status call_observer_set_shape(void) {
+    static const size_t shape[] = {2, 3, 5};
+    return diffquant_observer_set_shape(observer, shape, 3, 1);
+}
+static diffquant_status call_observer_observe(void) {
+    return diffquant_observer_observe(observer, calibration_weights, 6);
+}
+static diffquant_status call_observer_merge(void) {
+    return diffquant_observer_merge(observer, other_observer);
+}
+static diffquant_status call_init_from_observer(void) {
+    return diffquant_quantizer_init_scale_from_observer(quantizer, other_observer, DIFFQUANT_SCALE_INIT_MSE, 0.0f);
+}
+
+/* Three channels; one of the observers has seen something else. */
+static void make_observers(void) {
+    static const size_t shape[] = {3, 1};
+    static const float few[] = {4.0f, 4.5f, 5.0f};
+    observer = new_observer(DIFFQUANT_OBSERVER_KIND_HISTOGRAM);
+    other_observer = new_observer(DIFFQUANT_OBSERVER_KIND_HISTOGRAM);
+    REQUIRE_OK(diffquant_observer_set_shape(observer, shape, 2, 0));
+    REQUIRE_OK(diffquant_observer_set_shape(other_observer, shape, 2, 0));
+    REQUIRE_OK(diffquant_observer_observe(observer, few, 3));
+    REQUIRE_OK(diffquant_observer_observe(other_observer, calibration_weights, 6));
+    size_t length = 0;
+    REQUIRE_OK(diffquant_observer_to_json(other_observer, observer_json, sizeof observer_json, &length));
+}
+
 /* Lets the first allocation fail, then the second, and so on until the call succeeds. */
 static void check_every_failure(const struct alloc_probe *probe, const char *name, diffquant_status (*call)(void)) {
     static const float scales[] = {0.5f, 0.3f, 1.7f};
     config = default_config();
     quantizer = channel_quantizer(4, scales, 3);
     text = text_of(config);
+    make_observers();
+    const struct observer_text observed = observer_text_of(observer);
     touch_not(dynamic_values, sizeof dynamic_values);
     touch_not(dynamic_scales, sizeof dynamic_scales);
     touch_not(dynamic_codes, sizeof dynamic_codes);
@@ -222,6 +270,7 @@ static void check_every_failure(const struct alloc_probe *probe, const char *nam
     for (; status != DIFFQUANT_STATUS_OK && allowed < 100; allowed++) {
         made_config = no_config();
         made_quantizer = no_quantizer();
+        made_observer = no_observer();
         check_context("%s, %ld allocations", name, allowed);
         check_before_call();
         probe->start(allowed);
@@ -237,6 +286,8 @@ static void check_every_failure(const struct alloc_probe *probe, const char *nam
         CHECK_INT(probe->outstanding(), 0);
         CHECK(made_config == no_config());
         CHECK(made_quantizer == no_quantizer());
+        CHECK(made_observer == no_observer());
+        CHECK_OBSERVER(observer, &observed);
         CHECK_STATE(quantizer, &before);
         CHECK_CONFIG(config, &text);
         CHECK(still_untouched(dynamic_values, sizeof dynamic_values));
@@ -251,6 +302,11 @@ static void check_every_failure(const struct alloc_probe *probe, const char *nam
     if (made_quantizer != no_quantizer()) {
         diffquant_quantizer_free(made_quantizer);
     }
+    if (made_observer != no_observer()) {
+        diffquant_observer_free(made_observer);
+    }
+    diffquant_observer_free(observer);
+    diffquant_observer_free(other_observer);
     diffquant_quantizer_free(quantizer);
     diffquant_config_free(config);
     /* Whatever was made since the probe was started, is freed. */
@@ -279,6 +335,14 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
         {"quantizer_init_scale_with PERCENTILE", call_init_percentile},
         {"quantizer_init_scale_with MSE", call_init_mse},
         {"quantizer_forward_dynamic", call_forward_dynamic},
+        {"observer_new", call_observer_new},
+        {"observer_clone", call_observer_clone},
+        {"observer_from_json", call_observer_from_json},
+        {"observer_to_json", call_observer_to_json},
+        {"observer_set_shape", call_observer_set_shape},
+        {"observer_observe", call_observer_observe},
+        {"observer_merge", call_observer_merge},
+        {"quantizer_init_scale_from_observer", call_init_from_observer},
     };
     const struct alloc_probe *probe = alloc_probe_find();
     for (size_t i = 0; probe != NULL && i < COUNT(calls); i++) {

@@ -27,8 +27,8 @@
  *   diffquant_last_error_message(). A call that is refused has changed nothing and written nothing, except where its comment
  *   says so. The comments name statuses without their prefix: NULL_POINTER is DIFFQUANT_STATUS_NULL_POINTER. A returned
  *   INTERNAL means a defect of the library, for any function.
- * - Handles. Configurations and quantizers are made by functions with an `out` argument and freed by the function named
- *   there. Freeing NULL does nothing. A freed handle must not be used again.
+ * - Handles. Configurations, quantizers and observers are made by functions with an `out` argument and freed by the function
+ *   named there. Freeing NULL does nothing. A freed handle must not be used again.
  * - Pointers. A NULL handle, or NULL data with n > 0, is refused; so is a pointer that is not aligned for its type. With
  *   n = 0 a tensor function touches nothing and its data pointers may be anything. Arguments whose comment says
  *   "may be NULL" are optional. Every pointer may be answered with MISALIGNED, named below for buffers alone.
@@ -78,6 +78,16 @@
  * A configuration of quantization-aware training: what a quantizer is made from, and what a trainer keeps with it.
  */
 typedef struct diffquant_config diffquant_config;
+
+/**
+ * An observer: what is remembered of a stream of batches, of each group of their elements, to choose scales from.
+ *
+ * A group is the whole tensor, or after diffquant_observer_set_shape a channel of any axis. Activations are quantized with
+ * one scale for each group, and are never in memory all at once: show each batch to an observer, then let
+ * diffquant_quantizer_init_scale_from_observer choose. The parts of a stream may be observed by different observers, on
+ * different machines, and merged.
+ */
+typedef struct diffquant_observer diffquant_observer;
 
 /**
  * A quantizer: a range of codes, a scale, a zero point and an offset per group of weights, a rounding mode and a
@@ -135,6 +145,12 @@ typedef void (*diffquant_parallel_for)(void *context,
                                        size_t count,
                                        void (*run)(void *task, size_t index),
                                        void *task);
+
+/**
+ * What an observer remembers of a group, besides how many elements there were. NaNs and infinities are counted, and nothing
+ * else is done with them.
+ */
+typedef uint32_t diffquant_observer_kind;
 
 /**
  * An instruction set that the library has code for. Results are the same bits whichever is used.
@@ -201,6 +217,16 @@ typedef uint32_t diffquant_isa;
  * The quantizer's granularity needs a shape that was not declared: call diffquant_quantizer_set_shape.
  */
 #define DIFFQUANT_STATUS_NO_SHAPE 34
+
+/**
+ * The observer has seen nothing finite in a group; the message names the group.
+ */
+#define DIFFQUANT_STATUS_NO_DATA 35
+
+/**
+ * Two observers are of different kinds or shapes.
+ */
+#define DIFFQUANT_STATUS_INCOMPATIBLE 36
 
 /**
  * A NaN or an infinity among data that must be finite; the message names the first one.
@@ -378,6 +404,26 @@ typedef uint32_t diffquant_isa;
  * parameter. The scale to quantize with, and a good start for training.
  */
 #define DIFFQUANT_SCALE_INIT_MSE 4
+
+/**
+ * The smallest and the largest element. No parameter.
+ */
+#define DIFFQUANT_OBSERVER_KIND_MIN_MAX 0
+
+/**
+ * Moving averages of the smallest and of the largest element of batches: those of the first batch, then for each batch
+ * min + c * (min of the batch - min), and max likewise, rounded once. A batch without a finite element moves nothing.
+ * Parameter: c, above 0 and at most 1; PyTorch's averaging_constant, there 0.01.
+ */
+#define DIFFQUANT_OBSERVER_KIND_MOVING_AVERAGE 1
+
+/**
+ * As MIN_MAX, and how many elements lie in each bin, where a bin is all floats with the same sign, exponent and first four
+ * bits of the mantissa: 16 to each power of two, 8160 in all. No parameter. Memory: 136 bytes for each sign and exponent
+ * that occurs in a group, some 5 KiB for ordinary data, 68 KiB at most, however many batches there are. While it
+ * observes: up to 1 MiB, and as much again for the batch.
+ */
+#define DIFFQUANT_OBSERVER_KIND_HISTOGRAM 2
 
 /**
  * The fastest that this machine has. The default.
@@ -1295,6 +1341,27 @@ diffquant_status diffquant_quantizer_init_scale_with(diffquant_quantizer *quanti
                                                      size_t n);
 
 /**
+ * Calibrates every scale, and every zero point of a quantizer that is not symmetric, from what an observer has seen of its
+ * group: the way to scales of activations, which never are in memory all at once.
+ *
+ * MAX_ABS and MIN_MAX are exact, from the range of any observer. PERCENTILE, MSE and LSQ need a histogram, in which a bin is
+ * 1/16 of a power of two wide: elements are taken to be spread evenly in a bin. The observer's group g gives scale g, so
+ * there must be as many groups as scales. Otherwise as diffquant_quantizer_init_scale_with. Allocates.
+ *
+ * @param quantizer the quantizer to change
+ * @param observer what has seen the data; it stays as it is
+ * @param method a DIFFQUANT_SCALE_INIT constant
+ * @param parameter the method's parameter; ignored by those without one
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT for the parameter, or when the step would overflow;
+ *         LENGTH_MISMATCH unless there are as many groups as scales; NO_DATA naming the first group without a finite
+ *         element; NOT_APPLICABLE for a method that needs a histogram; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_init_scale_from_observer(diffquant_quantizer *quantizer,
+                                                              const diffquant_observer *observer,
+                                                              diffquant_scale_init method,
+                                                              float parameter);
+
+/**
  * One step of gradient descent on every scale: scale - learning_rate * grad_scale, kept positive and finite.
  *
  * A scale that would fall below min_scale becomes min_scale; one that would leave the range of scales at the other end
@@ -1489,6 +1556,181 @@ diffquant_status diffquant_quantizer_set_threads(diffquant_quantizer *quantizer,
 diffquant_status diffquant_quantizer_set_parallel_for(diffquant_quantizer *quantizer,
                                                       diffquant_parallel_for parallel_for,
                                                       void *context);
+
+/**
+ * Makes an observer of whole tensors that has seen nothing.
+ *
+ * @param kind a DIFFQUANT_OBSERVER_KIND constant
+ * @param parameter the kind's parameter; ignored by those without one
+ * @param out receives the handle; free it with diffquant_observer_free
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT for the parameter; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_new(diffquant_observer_kind kind,
+                                        float parameter,
+                                        diffquant_observer **out);
+
+/**
+ * Reads an observer from JSON, the form that diffquant_observer_to_json writes.
+ *
+ * A text of a later minor version is read, and fields that this version does not know are ignored; one of another major
+ * version is refused, and the message names it. So is whatever no observer can have written: numbers that are not finite,
+ * counts that do not add up, bins that there are not, a range that is not that of its bins.
+ *
+ * @param json UTF-8 text; a NUL at the end is not needed
+ * @param len its length in bytes, at most 256 MiB
+ * @param out receives the handle; free it with diffquant_observer_free
+ * @return DIFFQUANT_STATUS_OK; INVALID_JSON; INVALID_UTF8; NULL_POINTER; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_from_json(const char *json,
+                                              size_t len,
+                                              diffquant_observer **out);
+
+/**
+ * Makes a copy that shares nothing with the original.
+ *
+ * @param observer the original
+ * @param out receives the handle; free it with diffquant_observer_free
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_clone(const diffquant_observer *observer, diffquant_observer **out);
+
+/**
+ * Writes an observer as JSON, with a NUL at the end: everything that it remembers, exactly, so that what is read back goes on
+ * to the bit as the original would. Observers that are the same have the same text.
+ *
+ * An object: "format" is "diffquant.observer", "version" is "1.0"; "kind" is "MinMax", "Histogram" or {"MovingAverage":
+ * {"averaging_constant": c}}; "channels" is the number of groups and "inner" the number of elements of a channel that are
+ * neighbours; "groups" has, for each group, the counts "finite" and "non_finite", "min" and "max" (null without a finite
+ * element) and, in a histogram, "bins": [bin, count] for each bin that has elements, where the number of a bin is the
+ * leading 13 bits of its floats.
+ *
+ * To learn the length, call with cap = 0. Allocates.
+ *
+ * @param observer the observer to write
+ * @param buf receives the text; may be NULL when cap is 0
+ * @param cap the size of buf in bytes
+ * @param len receives the length of the text without the NUL, also when buf is too small
+ * @return DIFFQUANT_STATUS_OK; BUFFER_TOO_SMALL unless cap > *len; NULL_POINTER; OVERLAP of buf and len; SIZE_OVERFLOW;
+ *         OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_to_json(const diffquant_observer *observer,
+                                            char *buf,
+                                            size_t cap,
+                                            size_t *len);
+
+/**
+ * Declares what batches look like, and makes every index along an axis a group of its own. What was observed is forgotten.
+ *
+ * Element [o][a][i] of a batch seen as [outer][axis][inner] belongs to group a. The extent before the axis, often that of
+ * samples or tokens, may change from call to call: only the axis and the dimensions after it must be those of the shape.
+ *
+ * @param observer the observer to change
+ * @param shape ndim dimensions, each at least 1, the last one contiguous in memory
+ * @param ndim number of dimensions, 1 to 16
+ * @param axis the dimension of the channels, from 0
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT for ndim or a dimension; INDEX_OUT_OF_RANGE for axis; SIZE_OVERFLOW for a
+ *         shape that memory cannot hold; NULL_POINTER; MISALIGNED; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_set_shape(diffquant_observer *observer,
+                                              const size_t *shape,
+                                              size_t ndim,
+                                              size_t axis);
+
+/**
+ * What an observer remembers.
+ *
+ * @param observer the observer to read
+ * @param kind receives the DIFFQUANT_OBSERVER_KIND constant
+ * @param parameter receives its parameter, 0 for a kind without one; may be NULL
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OVERLAP of kind and parameter
+ */
+diffquant_status diffquant_observer_kind_of(const diffquant_observer *observer,
+                                            diffquant_observer_kind *kind,
+                                            float *parameter);
+
+/**
+ * How many groups there are: 1, or the length of the axis.
+ *
+ * @param observer the observer to read
+ * @param out receives the number
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_observer_group_count(const diffquant_observer *observer, size_t *out);
+
+/**
+ * Adds a batch. NaNs and infinities are counted, and otherwise ignored. With n = 0 nothing changes. Allocates.
+ *
+ * What MIN_MAX and HISTOGRAM remember does not depend on how a stream is cut into batches, nor on their order.
+ *
+ * @param observer the observer to change
+ * @param x n elements
+ * @param n number of elements; with a shape a multiple of the product of the axis and the dimensions after it
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_observe(diffquant_observer *observer,
+                                            const float *x,
+                                            size_t n);
+
+/**
+ * Adds what another observer has seen.
+ *
+ * The result is to the bit that of one observer that has seen both streams: it does not matter in what order several are
+ * merged, nor into which. So every process of a distributed job can observe its part, and the observers be combined as they
+ * arrive. A moving average depends on the order of its batches, and is not merged. Allocates.
+ *
+ * @param observer the observer to change
+ * @param other what is added; it stays as it is, and must be another object
+ * @return DIFFQUANT_STATUS_OK; INCOMPATIBLE for observers of different kinds or shapes; NOT_APPLICABLE for moving averages;
+ *         NULL_POINTER; OVERLAP when both are the same object; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_merge(diffquant_observer *observer,
+                                          const diffquant_observer *other);
+
+/**
+ * Forgets what was observed; kind and shape stay.
+ *
+ * @param observer the observer to change
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_observer_reset(diffquant_observer *observer);
+
+/**
+ * How many elements of each group were observed. A count stays at UINT64_MAX when it gets there.
+ *
+ * @param observer the observer to read
+ * @param finite receives the number of finite elements of each group, on which range and histogram rest
+ * @param non_finite receives the number of NaNs and infinities of each group; may be NULL
+ * @param count the number of groups, as diffquant_observer_group_count tells
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH for another count; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OVERLAP of finite
+ *         and non_finite
+ */
+diffquant_status diffquant_observer_counts(const diffquant_observer *observer,
+                                           uint64_t *finite,
+                                           uint64_t *non_finite,
+                                           size_t count);
+
+/**
+ * The range of each group: the smallest and the largest finite element, or their moving averages. 0 is in it only if it was
+ * observed; the methods that choose scales include it.
+ *
+ * @param observer the observer to read
+ * @param min receives the smallest of each group
+ * @param max receives the largest of each group
+ * @param count the number of groups, as diffquant_observer_group_count tells
+ * @return DIFFQUANT_STATUS_OK; NO_DATA naming the first group without a finite element; LENGTH_MISMATCH for another count;
+ *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OVERLAP of min and max
+ */
+diffquant_status diffquant_observer_range(const diffquant_observer *observer,
+                                          float *min,
+                                          float *max,
+                                          size_t count);
+
+/**
+ * Frees an observer.
+ *
+ * @param observer the observer, or NULL
+ */
+void diffquant_observer_free(diffquant_observer *observer);
 
 /**
  * Chooses the instruction set of the whole process, from the next call on. Safe to call at any time, from any thread.

@@ -41,6 +41,7 @@ static size_t pointer_count;
 static struct {
     diffquant_config *config;
     diffquant_quantizer *quantizer;
+    diffquant_observer *observer;
     size_t choice;
 } handles[MOST_HANDLES];
 static size_t handle_count;
@@ -70,8 +71,12 @@ void matrix_begin(const char *function, const size_t *choices, size_t count) {
 /* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
 static struct config_text config_text;
+static struct observer_text observer_text;
 
 static const char *text_for(const char *function) {
+    if (strcmp(function, "diffquant_observer_from_json") == 0) {
+        return observer_text.text;
+    }
     REQUIRE(strcmp(function, "diffquant_config_from_json") == 0);
     return config_text.text;
 }
@@ -201,12 +206,18 @@ static void check_pointers(diffquant_status status, diffquant_status partial) {
 
 /* ---- Handles ----------------------------------------------------------------------------------------------------- */
 
-enum { GOOD_CONFIGS = MATRIX_CONFIG_HANDLES - 2, GOOD_QUANTIZERS = MATRIX_QUANTIZER_HANDLES - 2 };
+enum {
+    GOOD_CONFIGS = MATRIX_CONFIG_HANDLES - 2,
+    GOOD_QUANTIZERS = MATRIX_QUANTIZER_HANDLES - 2,
+    GOOD_OBSERVERS = MATRIX_OBSERVER_HANDLES - 2
+};
 
 static diffquant_config *configs[GOOD_CONFIGS];
 static struct config_text config_states[GOOD_CONFIGS];
 static diffquant_quantizer *quantizers[GOOD_QUANTIZERS];
 static struct quantizer_state quantizer_states[GOOD_QUANTIZERS];
+static diffquant_observer *observers[GOOD_OBSERVERS];
+static struct observer_text observer_states[GOOD_OBSERVERS];
 
 static void make_handles(void) {
     REQUIRE_OK(diffquant_config_new(&configs[0]));
@@ -223,6 +234,19 @@ static void make_handles(void) {
     REQUIRE_OK(diffquant_quantizer_new_uniform(2, DIFFQUANT_STE_CLIPPED, 0.7f, &quantizers[3]));
     REQUIRE_OK(diffquant_quantizer_set_granularity(quantizers[3], DIFFQUANT_GRANULARITY_PER_TOKEN, 0));
 
+    /* Of tensors, with data; of channels, without. */
+    static const float seen[] = {0.5f, -3.0f, NAN};
+    static const size_t shape[] = {1, 31};
+    observers[0] = new_observer(DIFFQUANT_OBSERVER_KIND_HISTOGRAM);
+    REQUIRE_OK(diffquant_observer_observe(observers[0], seen, COUNT(seen)));
+    observer_text = observer_text_of(observers[0]);
+    observers[1] = new_observer(DIFFQUANT_OBSERVER_KIND_MOVING_AVERAGE);
+    observers[2] = new_observer(DIFFQUANT_OBSERVER_KIND_MIN_MAX);
+    REQUIRE_OK(diffquant_observer_set_shape(observers[2], shape, 2, 1));
+
+    for (size_t i = 0; i < GOOD_OBSERVERS; i++) {
+        observer_states[i] = observer_text_of(observers[i]);
+    }
     for (size_t i = 0; i < GOOD_CONFIGS; i++) {
         config_states[i] = text_of(configs[i]);
     }
@@ -241,6 +265,23 @@ static diffquant_quantizer *new_quantizer(size_t choice) {
     diffquant_quantizer *copy = NULL;
     REQUIRE(diffquant_quantizer_clone(quantizers[choice], &copy) == DIFFQUANT_STATUS_OK);
     return copy;
+}
+
+static diffquant_observer *copy_of_observer(size_t choice) {
+    diffquant_observer *copy = NULL;
+    REQUIRE(diffquant_observer_clone(observers[choice], &copy) == DIFFQUANT_STATUS_OK);
+    return copy;
+}
+
+diffquant_observer *matrix_observer(size_t choice) {
+    if (choice >= GOOD_OBSERVERS) {
+        return choice == GOOD_OBSERVERS ? NULL : at_offset(observers[0], 1);
+    }
+    REQUIRE(handle_count < MOST_HANDLES);
+    handles[handle_count].config = NULL;
+    handles[handle_count].quantizer = NULL;
+    handles[handle_count].choice = choice;
+    return handles[handle_count++].observer = copy_of_observer(choice);
 }
 
 diffquant_config *matrix_config(size_t choice) {
@@ -275,12 +316,20 @@ diffquant_quantizer *matrix_freed_quantizer(size_t choice) {
     return choice == 0 ? new_quantizer(0) : NULL;
 }
 
+diffquant_observer *matrix_freed_observer(size_t choice) {
+    return choice == 0 ? copy_of_observer(0) : NULL;
+}
+
 void matrix_release_config(void *handle) {
     diffquant_config_free(handle);
 }
 
 void matrix_release_quantizer(void *handle) {
     diffquant_quantizer_free(handle);
+}
+
+void matrix_release_observer(void *handle) {
+    diffquant_observer_free(handle);
 }
 
 static void check_handles(diffquant_status status) {
@@ -290,6 +339,11 @@ static void check_handles(diffquant_status status) {
                 CHECK_CONFIG(handles[i].config, &config_states[handles[i].choice]);
             }
             diffquant_config_free(handles[i].config);
+        } else if (handles[i].quantizer == NULL) {
+            if (status != DIFFQUANT_STATUS_OK) {
+                CHECK_OBSERVER(handles[i].observer, &observer_states[handles[i].choice]);
+            }
+            diffquant_observer_free(handles[i].observer);
         } else {
             if (status != DIFFQUANT_STATUS_OK) {
                 CHECK_STATE(handles[i].quantizer, &quantizer_states[handles[i].choice]);
@@ -373,6 +427,9 @@ TEST(matrix) {
     }
     for (size_t i = 0; i < GOOD_QUANTIZERS; i++) {
         diffquant_quantizer_free(quantizers[i]);
+    }
+    for (size_t i = 0; i < GOOD_OBSERVERS; i++) {
+        diffquant_observer_free(observers[i]);
     }
 }
 

@@ -212,3 +212,119 @@ fn exponent_of(number: f32) -> usize {
 fn bin(x: f32) -> usize {
     (x.to_bits() >> BITS_WITHIN_BIN) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Cut, Groups, Isa, Rows, Runs, Walk, reference};
+    use super::*;
+
+    /// Floats of every kind: the bits of a counter, mixed.
+    fn floats(n: usize, seed: u32) -> Vec<f32> {
+        let mixed = |at: usize| (at as u32 ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b).rotate_left(13);
+        (0..n).map(|at| f32::from_bits(mixed(at).wrapping_mul(0xc2b2_ae35))).collect()
+    }
+
+    fn finite(n: usize, seed: u32) -> Vec<f32> {
+        floats(n, seed).into_iter().map(|x| if x.is_finite() { x } else { -0.0 }).collect()
+    }
+
+    fn cuts() -> Vec<Cut> {
+        let runs = |outer, groups, len| Cut::Runs(Runs { outer, groups, len, last_len: len, cycle: 1 });
+        let rows = |rows, columns, repeat| {
+            Cut::Rows(Rows { tables: 1, rows, last_rows: rows, cycle: 1, columns, repeat })
+        };
+        let lengths = (1..=257).chain([511, 512, 513, 5000, 300_000]).map(|n| runs(1, 1, n));
+        let others = [runs(3, 5, 64), runs(2, 3, 300), rows(7, 33, 1), rows(40, 300, 1), rows(50, 27, 9), rows(3, 2000, 1)];
+        lengths.chain(others).collect()
+    }
+
+    #[test]
+    fn ranges_are_those_of_a_scalar_loop_on_every_instruction_set() {
+        for (seed, cut) in cuts().into_iter().enumerate() {
+            let group_of = reference::groups_of(cut);
+            let count = group_of.iter().max().map_or(0, |last| last + 1);
+            // All signs; positive alone, where 0 is not in the range; with what is not finite.
+            for kind in 0..3 {
+                let mut x = finite(group_of.len(), seed as u32);
+                match kind {
+                    0 => {}
+                    1 => x.iter_mut().for_each(|x| *x = x.abs() + 0.5),
+                    _ => x = floats(group_of.len(), seed as u32),
+                }
+                let mut expected = vec![(f32::INFINITY, f32::NEG_INFINITY); count];
+                let mut all_finite = vec![true; count];
+                for (x, group) in x.iter().zip(&group_of) {
+                    let (min, max) = &mut expected[*group];
+                    (*min, *max) = (min.min(*x + 0.0), max.max(*x + 0.0));
+                    all_finite[*group] &= x.is_finite();
+                }
+                for isa in Isa::available() {
+                    let (mut minima, mut maxima) = (vec![7.0; count], vec![7.0; count]);
+                    let (minima_out, maxima_out) = (Output::from(&mut minima[..]), Output::from(&mut maxima[..]));
+                    let work = Ranges { x: (&x[..]).into(), minima: minima_out, maxima: maxima_out };
+                    Walk { work, cut, groups: Groups::NONE }.run(isa);
+                    for group in 0..count {
+                        let (min, max) = (minima[group], maxima[group]);
+                        if all_finite[group] {
+                            let bits = [min, max, expected[group].0, expected[group].1].map(f32::to_bits);
+                            assert_eq!(bits[..2], bits[2..], "{isa:?} {cut:?} kind {kind}, group {group}: {min} {max}");
+                        } else {
+                            assert!(!(min.is_finite() && max.is_finite()), "{isa:?} {cut:?} group {group}: {min} {max}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was counted, in the order in which it is given out.
+    fn taken(bins: &mut Bins, of: Option<usize>, x: &[f32]) -> Vec<(usize, u64)> {
+        let finite = x.iter().copied().filter(|x| x.is_finite());
+        let largest = finite.clone().fold(0.0, |largest: f32, x| largest.max(x.abs()));
+        let mut all = Vec::new();
+        let count = finite.count() as u64;
+        bins.take(of, count, largest, &mut |exponent, counts| {
+            for (place, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                all.push((exponent * BINS_OF_EXPONENT + place, count));
+            }
+            Ok(())
+        })
+        .unwrap();
+        all.sort_unstable();
+        all
+    }
+
+    fn expected(x: &[f32]) -> Vec<(usize, u64)> {
+        let mut all = std::collections::BTreeMap::new();
+        x.iter().filter(|x| x.is_finite()).for_each(|x| *all.entry(bin(*x)).or_insert(0) += 1);
+        all.into_iter().collect()
+    }
+
+    #[test]
+    fn every_finite_element_is_in_the_bin_of_its_leading_bits() {
+        for n in (0..70).chain([4096, 100_001]) {
+            let x = floats(n, n as u32);
+            let mut bins = Bins::in_turn().unwrap();
+            bins.count(&x);
+            assert_eq!(taken(&mut bins, None, &x), expected(&x), "{n}");
+            // They are empty again.
+            bins.count(&x);
+            assert_eq!(taken(&mut bins, None, &x), expected(&x), "{n}");
+        }
+        let bin_of = |x: f32| bin(x);
+        assert_eq!([0.0, 1.0, 1.0625, 2.0, -1.0].map(bin_of), [0, 2032, 2033, 2048, 4096 + 2032]);
+    }
+
+    #[test]
+    fn each_group_of_a_row_is_counted_in_its_table() {
+        for (groups, repeat) in [(16, 1), (5, 3), (1, 40)] {
+            let mut bins = Bins::of_groups(groups).unwrap();
+            let x = floats(groups * repeat * 50, 3);
+            x.chunks(groups * repeat).for_each(|row| bins.count_row(row, repeat));
+            for group in 0..groups {
+                let of_group: Vec<f32> = x.chunks(repeat).skip(group).step_by(groups).flatten().copied().collect();
+                assert_eq!(taken(&mut bins, Some(group), &of_group), expected(&of_group));
+            }
+        }
+    }
+}

@@ -7,24 +7,42 @@ use super::group::Group;
 use super::{ObservedCount, Observer, ObserverKind, Slice};
 use crate::error::Error;
 use crate::kernels::{BINS_OF_EXPONENT, BITS_WITHIN_BIN, EXPONENTS, NOT_FINITE};
-use serde::{Deserialize, Serialize};
-use std::io;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::{fmt, io};
 
 /// Longest text that is read. A histogram has some 10 KiB for each channel, 230 if it has every bin.
 pub(crate) const MAX_JSON_LENGTH: usize = 1 << 28;
 
 const FORMAT: &str = "diffquant.observer";
-const VERSION: (u32, u32) = (1, 0);
+const VERSION: &str = "1.0";
+
+/// The text: what says how to read it, and what it says.
+#[derive(Serialize)]
+struct Text {
+    format: &'static str,
+    version: &'static str,
+    #[serde(flatten)]
+    body: Body,
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    #[serde(borrow)]
+    version: Cow<'a, str>,
+}
 
 #[derive(Serialize, Deserialize)]
-struct Text {
-    format: String,
-    version: String,
+struct Body {
     kind: ObserverKind,
     /// Indices of the axis, and elements of each after it.
     channels: usize,
     inner: usize,
-    groups: Vec<GroupText>,
+    groups: Many<GroupText>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,15 +53,8 @@ struct GroupText {
     min: Option<f32>,
     max: Option<f32>,
     /// The leading 13 bits of its floats, and how many there are, of each bin that has some.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    bins: Vec<(usize, u64)>,
-}
-
-/// What tells whether the rest can be read at all.
-#[derive(Deserialize)]
-struct Head {
-    format: String,
-    version: String,
+    #[serde(default, skip_serializing_if = "Many::is_empty")]
+    bins: Many<(usize, u64)>,
 }
 
 impl Observer {
@@ -52,22 +63,15 @@ impl Observer {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn to_json(&self) -> Result<String, Error> {
-        let mut groups = Vec::new();
-        groups.try_reserve_exact(self.groups.len())?;
+        let mut groups = Many::default();
         for group in &self.groups {
             groups.push(GroupText::of(group)?);
         }
-        let text = Text {
-            format: FORMAT.into(),
-            version: format!("{}.{}", VERSION.0, VERSION.1),
-            kind: self.kind,
-            channels: self.slice.channels,
-            inner: self.slice.inner,
-            groups,
-        };
-        let mut bytes = Bytes(Vec::new());
-        serde_json::to_writer(&mut bytes, &text).map_err(|_| Error::OutOfMemory)?;
-        String::from_utf8(bytes.0).map_err(|_| Error::Internal("JSON is UTF-8"))
+        let Slice { channels, inner } = self.slice;
+        let body = Body { kind: self.kind, channels, inner, groups: groups.complete()? };
+        let mut text = Bytes(Many::default());
+        serde_json::to_writer(&mut text, &Text { format: FORMAT, version: VERSION, body }).map_err(invalid)?;
+        String::from_utf8(text.0.complete()?.all).map_err(|_| Error::Internal("JSON is not UTF-8"))
     }
 
     /// Reads an observer. Unknown fields are ignored.
@@ -79,21 +83,22 @@ impl Observer {
         if json.len() > MAX_JSON_LENGTH {
             return Err(too_long(json.len()));
         }
-        let head: Head = serde_json::from_str(json).map_err(invalid)?;
-        check_head(&head)?;
-        let text: Text = serde_json::from_str(json).map_err(invalid)?;
-        text.kind.validate().map_err(invalid)?;
-        let slice = Slice { channels: text.channels, inner: text.inner };
-        let elements = slice.channels.checked_mul(slice.inner).filter(|elements| *elements <= isize::MAX as usize / 4);
+        serde_json::from_str(json).map_err(invalid).and_then(check_head)?;
+        let Body { kind, channels, inner, groups } = serde_json::from_str(json).map_err(invalid)?;
+        let groups = groups.complete()?.all;
+        kind.validate().map_err(invalid)?;
+        let elements = channels.checked_mul(inner).filter(|elements| *elements <= isize::MAX as usize / size_of::<f32>());
         if elements.is_none_or(|elements| elements == 0) {
-            return Err(refused(format!("{} channels of {} elements are no shape", slice.channels, slice.inner)));
+            return Err(refused(format!("{channels} channels of {inner} neighbours are no shape")));
         }
-        if text.groups.len() != slice.channels {
-            return Err(refused(format!("groups has {} entries for {} channels", text.groups.len(), slice.channels)));
+        if groups.len() != channels {
+            return Err(refused(format!("groups has {} entries for {channels} channels", groups.len())));
         }
-        let mut observer = Observer::empty(text.kind, slice)?;
-        for (index, (group, text)) in observer.groups.iter_mut().zip(text.groups).enumerate() {
-            text.check(observer.kind).map_err(|why| refused(format!("groups[{index}]: {why}")))?;
+        let mut observer = Observer::empty(kind, Slice { channels, inner })?;
+        for (index, (group, text)) in observer.groups.iter_mut().zip(groups).enumerate() {
+            let bins = text.bins.complete()?;
+            let text = GroupText { bins, ..text };
+            text.check(kind).map_err(|why| refused(format!("groups[{index}]: {why}")))?;
             *group = text.group()?;
         }
         Ok(observer)
@@ -102,16 +107,15 @@ impl Observer {
 
 impl GroupText {
     fn of(group: &Group) -> Result<GroupText, Error> {
-        let rows = group.histogram.rows();
-        let mut bins = Vec::new();
-        bins.try_reserve_exact(rows.len() * BINS_OF_EXPONENT)?;
-        for row in rows {
-            let bins_of_row = row.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-            bins.extend(bins_of_row.map(|(place, count)| (row.exponent * BINS_OF_EXPONENT + place, *count)));
+        let mut bins = Many::default();
+        for row in group.histogram.rows() {
+            for (place, count) in row.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                bins.push((row.exponent * BINS_OF_EXPONENT + place, *count));
+            }
         }
         let ObservedCount { finite, non_finite } = group.count;
         let (min, max) = group.range().unzip();
-        Ok(GroupText { finite, non_finite, min, max, bins })
+        Ok(GroupText { finite, non_finite, min, max, bins: bins.complete()? })
     }
 
     /// What is wrong with it, in words.
@@ -129,7 +133,7 @@ impl GroupText {
         }
         let mut sum = 0u64;
         let mut before = None;
-        for &(bin, count) in &self.bins {
+        for &(bin, count) in &self.bins.all {
             if bin >= EXPONENTS * BINS_OF_EXPONENT || bin / BINS_OF_EXPONENT % (EXPONENTS / 2) == NOT_FINITE {
                 return Err(format!("there is no bin {bin}"));
             }
@@ -145,8 +149,9 @@ impl GroupText {
         if sum != self.finite {
             return Err(format!("bins have {sum} elements, finite is {}", self.finite));
         }
+        let bins = &self.bins.all;
         // Negative bins follow, from small to large magnitudes.
-        let (positive, negative) = self.bins.split_at(self.bins.partition_point(|(bin, _)| *bin < FIRST_NEGATIVE));
+        let (positive, negative) = bins.split_at(bins.partition_point(|(bin, _)| *bin < FIRST_NEGATIVE));
         let lowest = negative.last().or(positive.first());
         let highest = positive.last().or(negative.first());
         for (name, number, bin) in [("min", min, lowest), ("max", max, highest)] {
@@ -164,7 +169,7 @@ impl GroupText {
         if let (Some(min), Some(max)) = (self.min, self.max) {
             group.add_range(min + 0.0, max + 0.0);
         }
-        for (bin, count) in self.bins {
+        for (bin, count) in self.bins.all {
             group.histogram.add_bin(bin / BINS_OF_EXPONENT, bin % BINS_OF_EXPONENT, count)?;
         }
         Ok(group)
@@ -180,18 +185,22 @@ fn is_in_bin(number: f32, bin: usize) -> bool {
 }
 
 /// Refuses another format, or a version that this one does not understand.
-fn check_head(Head { format, version }: &Head) -> Result<(), Error> {
+fn check_head(Head { format, version }: Head<'_>) -> Result<(), Error> {
     if format != FORMAT {
         return Err(refused(format!("format is {format:?}; it must be {FORMAT:?}")));
     }
-    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u32>().ok())?;
-    match version.split_once('.').and_then(|(major, minor)| Some((number(major)?, number(minor)?))) {
-        Some((major, _)) if major == VERSION.0 => Ok(()),
-        Some((major, _)) => {
-            Err(refused(format!("version is {version}; this library reads version {}, not {major}", VERSION.0)))
-        }
-        None => Err(refused(format!("version is {version:?}; it must be two numbers, such as \"1.0\""))),
+    match major(&version) {
+        Some(number) if Some(number) == major(VERSION) => Ok(()),
+        Some(_) => Err(refused(format!("version is {version}; this library reads those that begin as {VERSION} does"))),
+        None => Err(refused(format!("version is {version:?}; it must be two numbers, such as {VERSION:?}"))),
     }
+}
+
+/// The first of two whole numbers with a point between them.
+fn major(version: &str) -> Option<u32> {
+    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
+    let (major, minor) = version.split_once('.')?;
+    number(minor).and(number(major))
 }
 
 /// The refusal of a text of `length` bytes.
@@ -207,13 +216,76 @@ fn invalid(error: impl std::fmt::Display) -> Error {
     refused(error.to_string())
 }
 
-/// Text that grows as far as memory goes.
-struct Bytes(Vec<u8>);
+/// Elements, as far as memory went: those that there was no room for are counted as lost, and the text is read or written to its
+/// end. (An error on the way would be one more object that needs memory.)
+struct Many<T> {
+    all: Vec<T>,
+    lost: bool,
+}
+
+impl<T> Many<T> {
+    fn push(&mut self, element: T) {
+        self.lost = self.lost || self.all.try_reserve(1).is_err();
+        if !self.lost {
+            self.all.push(element);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// All of them, or the refusal.
+    fn complete(self) -> Result<Many<T>, Error> {
+        if self.lost { Err(Error::OutOfMemory) } else { Ok(self) }
+    }
+}
+
+impl<T> Default for Many<T> {
+    fn default() -> Self {
+        Many { all: Vec::new(), lost: false }
+    }
+}
+
+impl<T: Serialize> Serialize for Many<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.all.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+            type Value = Many<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Many<T>, A::Error> {
+                let mut many = Many::default();
+                while let Some(element) = elements.next_element()? {
+                    many.push(element);
+                }
+                Ok(many)
+            }
+        }
+
+        deserializer.deserialize_seq(Elements(PhantomData))
+    }
+}
+
+/// Text that is written.
+struct Bytes(Many<u8>);
 
 impl io::Write for Bytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_reserve(bytes.len())?;
-        self.0.extend_from_slice(bytes);
+        self.0.lost = self.0.lost || self.0.all.try_reserve(bytes.len()).is_err();
+        if !self.0.lost {
+            self.0.all.extend_from_slice(bytes);
+        }
         Ok(bytes.len())
     }
 
