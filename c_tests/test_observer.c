@@ -278,10 +278,10 @@ TEST(a_histogram_gives_scales_by_every_method) {
         }
         CHECK_NEAR(errors[1], errors[0], 0.05 * errors[0]);
         if (method == DIFFQUANT_SCALE_INIT_MSE) {
-            CHECK(errors[1] < 1.002 * errors[0]);
+            CHECK(errors[1] < 1.01 * errors[0]);
         }
         const struct quantizer_state states[] = {state_of(quantizers[0]), state_of(quantizers[1])};
-        CHECK_NEAR((double)states[1].scales[0], (double)states[0].scales[0], 0.02 * (double)states[0].scales[0]);
+        CHECK_NEAR((double)states[1].scales[0], (double)states[0].scales[0], 0.05 * (double)states[0].scales[0]);
         diffquant_quantizer_free(quantizers[0]);
         diffquant_quantizer_free(quantizers[1]);
     }

@@ -80,7 +80,7 @@ TEST(what_was_written_goes_on_to_the_bit_as_the_original_would) {
     }
 }
 
-TEST(text_is_written_only_where_its_nul_fits_too_and_its_length_is_told_always) {
+TEST(an_observer_is_written_only_where_its_nul_fits_too_and_its_length_is_told_always) {
     diffquant_observer *observer = new_observer(DIFFQUANT_OBSERVER_KIND_HISTOGRAM);
     REQUIRE_OK(diffquant_observer_observe(observer, seen, COUNT(seen)));
     const struct observer_text text = observer_text_of(observer);

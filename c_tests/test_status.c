@@ -22,6 +22,8 @@ static const struct constant statuses[] = {
     CONSTANT(DIFFQUANT_STATUS_NOT_APPLICABLE, 32),
     CONSTANT(DIFFQUANT_STATUS_INVALID_CONFIG, 33),
     CONSTANT(DIFFQUANT_STATUS_NO_SHAPE, 34),
+    CONSTANT(DIFFQUANT_STATUS_NO_DATA, 35),
+    CONSTANT(DIFFQUANT_STATUS_INCOMPATIBLE, 36),
     CONSTANT(DIFFQUANT_STATUS_NON_FINITE, 64),
     CONSTANT(DIFFQUANT_STATUS_INVALID_JSON, 65),
     CONSTANT(DIFFQUANT_STATUS_INVALID_UTF8, 66),
@@ -62,6 +64,9 @@ static const struct constant others[] = {
     CONSTANT(DIFFQUANT_SCALE_INIT_LSQ, 2),
     CONSTANT(DIFFQUANT_SCALE_INIT_PERCENTILE, 3),
     CONSTANT(DIFFQUANT_SCALE_INIT_MSE, 4),
+    CONSTANT(DIFFQUANT_OBSERVER_KIND_MIN_MAX, 0),
+    CONSTANT(DIFFQUANT_OBSERVER_KIND_MOVING_AVERAGE, 1),
+    CONSTANT(DIFFQUANT_OBSERVER_KIND_HISTOGRAM, 2),
 };
 
 TEST(constants_keep_the_numbers_that_they_were_released_with) {
@@ -82,6 +87,7 @@ TEST(constants_keep_the_numbers_that_they_were_released_with) {
     CHECK_UINT(sizeof(diffquant_isa), 4);
     CHECK_UINT(sizeof(diffquant_code_range), 4);
     CHECK_UINT(sizeof(diffquant_scale_init), 4);
+    CHECK_UINT(sizeof(diffquant_observer_kind), 4);
 }
 
 TEST(every_status_has_the_name_of_its_constant) {
@@ -91,7 +97,7 @@ TEST(every_status_has_the_name_of_its_constant) {
 }
 
 TEST(a_number_that_is_no_status_is_named_unknown) {
-    static const uint32_t unknown[] = {9, 31, 35, 63, 67, 95, 100, 256, 0x80000000u, UINT32_MAX};
+    static const uint32_t unknown[] = {9, 31, 37, 63, 67, 95, 100, 256, 0x80000000u, UINT32_MAX};
     for (size_t i = 0; i < COUNT(unknown); i++) {
         check_context("%u", unknown[i]);
         CHECK_TEXT(diffquant_status_name(unknown[i]), "unknown status");

@@ -33,8 +33,19 @@ enum Traffic {
 const EWGS: SteVariant = SteVariant::Ewgs { lambda: 0.1 };
 const CLIPPED: SteVariant = SteVariant::Clipped { clip_val: 0.5 };
 
+/// Every weight once.
+const READ: Traffic = Traffic::Read {
+    one: |s, t| s.run([t.w], [], [], []),
+    four: |s, t| {
+        let (first, second) = t.w.split_at(t.w.len() / 2);
+        let (a, b) = first.split_at(first.len() / 2);
+        let (c, d) = second.split_at(second.len() / 2);
+        s.run([a, b, c, d], [], [], []);
+    },
+};
+
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 16] = [
+pub const ROWS: [Row; 18] = [
     Row {
         name: "forward, codes + values",
         bytes: 9,
@@ -131,15 +142,21 @@ pub const ROWS: [Row; 16] = [
         bytes: 4,
         ste: SteVariant::Standard,
         kernel: |q, t| q.init_scale(t.w).unwrap(),
-        stream: Traffic::Read {
-            one: |s, t| s.run([t.w], [], [], []),
-            four: |s, t| {
-                let (first, second) = t.w.split_at(t.w.len() / 2);
-                let (a, b) = first.split_at(first.len() / 2);
-                let (c, d) = second.split_at(second.len() / 2);
-                s.run([a, b, c, d], [], [], []);
-            },
-        },
+        stream: READ,
+    },
+    Row {
+        name: "observe, MIN_MAX",
+        bytes: 4,
+        ste: SteVariant::Standard,
+        kernel: |_, t| Observer::new(ObserverKind::MinMax).unwrap().observe(t.w).unwrap(),
+        stream: READ,
+    },
+    Row {
+        name: "observe, HISTOGRAM",
+        bytes: 4,
+        ste: SteVariant::Standard,
+        kernel: |_, t| Observer::new(ObserverKind::Histogram).unwrap().observe(t.w).unwrap(),
+        stream: READ,
     },
     Row {
         name: "division alone",

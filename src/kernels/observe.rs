@@ -230,11 +230,11 @@ mod tests {
 
     fn cuts() -> Vec<Cut> {
         let runs = |outer, groups, len| Cut::Runs(Runs { outer, groups, len, last_len: len, cycle: 1 });
-        let rows = |rows, columns, repeat| {
-            Cut::Rows(Rows { tables: 1, rows, last_rows: rows, cycle: 1, columns, repeat })
-        };
+        let rows =
+            |rows, columns, repeat| Cut::Rows(Rows { tables: 1, rows, last_rows: rows, cycle: 1, columns, repeat });
         let lengths = (1..=257).chain([511, 512, 513, 5000, 300_000]).map(|n| runs(1, 1, n));
-        let others = [runs(3, 5, 64), runs(2, 3, 300), rows(7, 33, 1), rows(40, 300, 1), rows(50, 27, 9), rows(3, 2000, 1)];
+        let others =
+            [runs(3, 5, 64), runs(2, 3, 300), rows(7, 33, 1), rows(40, 300, 1), rows(50, 27, 9), rows(3, 2000, 1)];
         lengths.chain(others).collect()
     }
 
@@ -269,7 +269,10 @@ mod tests {
                             let bits = [min, max, expected[group].0, expected[group].1].map(f32::to_bits);
                             assert_eq!(bits[..2], bits[2..], "{isa:?} {cut:?} kind {kind}, group {group}: {min} {max}");
                         } else {
-                            assert!(!(min.is_finite() && max.is_finite()), "{isa:?} {cut:?} group {group}: {min} {max}");
+                            assert!(
+                                !(min.is_finite() && max.is_finite()),
+                                "{isa:?} {cut:?} group {group}: {min} {max}"
+                            );
                         }
                     }
                 }

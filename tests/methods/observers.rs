@@ -255,13 +255,14 @@ fn samples(n: usize) -> Vec<(&'static str, Vec<f32>)> {
         ("laplace", random.many(n, Random::laplace)),
         ("shifted", random.many(n, |random| random.gaussian() + 3.0)),
         ("relu", random.many(n, |random| random.gaussian().max(0.0))),
-        ("gelu", random.many(n, |random| {
-            let x = random.gaussian() * 2.0;
-            x / (1.0 + (-1.702 * x).exp())
-        })),
-        ("outliers", random.many(n, |random| {
-            random.gaussian() * if random.below(1000) == 0 { 50.0 } else { 1.0 }
-        })),
+        (
+            "gelu",
+            random.many(n, |random| {
+                let x = random.gaussian() * 2.0;
+                x / (1.0 + (-1.702 * x).exp())
+            }),
+        ),
+        ("outliers", random.many(n, |random| random.gaussian() * if random.below(1000) == 0 { 50.0 } else { 1.0 })),
     ]
 }
 
@@ -281,28 +282,59 @@ fn scales_from_ranges_are_those_from_the_weights_exactly() {
 }
 
 #[test]
-fn percentiles_and_means_are_near_those_of_the_weights() {
-    for (name, x) in samples(100_000) {
+fn percentiles_are_off_by_less_than_a_bin_and_means_by_less_than_a_thousandth() {
+    for (name, x) in samples(30_000) {
         for symmetric in [true, false] {
-            for method in [ScaleInit::Lsq, ScaleInit::Percentile(99.9), ScaleInit::Percentile(99.0), ScaleInit::Percentile(50.0)] {
+            for (method, bound) in [
+                (ScaleInit::Lsq, 1e-3),
+                (ScaleInit::Percentile(99.9), 1.0 / 16.0),
+                (ScaleInit::Percentile(99.0), 1.0 / 16.0),
+                (ScaleInit::Percentile(50.0), 1.0 / 16.0),
+            ] {
                 let [exact, observed] = both(4, CodeRange::Full, symmetric, method, &x);
                 let ratio = observed.scale() / exact.scale();
-                println!("{name} {symmetric} {method:?} {ratio}");
-                assert!((ratio - 1.0).abs() < 0.02, "{name} {symmetric} {method:?}: {ratio}");
+                assert!((ratio - 1.0).abs() < bound, "{name}, symmetric {symmetric}, {method:?}: {ratio}");
             }
         }
     }
 }
 
+/// Prints what docs/methods.md says of it.
 #[test]
 fn the_squared_error_of_scales_from_a_histogram_is_near_the_smallest() {
-    for (name, x) in samples(100_000) {
-        for bits in [2, 4, 8] {
-            for (range, symmetric) in [(CodeRange::Full, true), (CodeRange::Narrow, true), (CodeRange::Unsigned, true), (CodeRange::Full, false)] {
+    let settings = [
+        (CodeRange::Full, true),
+        (CodeRange::Narrow, true),
+        (CodeRange::Unsigned, true),
+        (CodeRange::Full, false),
+    ];
+    for (name, x) in samples(20_000) {
+        for (bits, bound) in [(2, 0.005), (4, 0.005), (8, 0.02)] {
+            for (range, symmetric) in settings {
                 let [exact, observed] = both(bits, range, symmetric, ScaleInit::Mse, &x);
                 let excess = squared_error(&observed, &x) / squared_error(&exact, &x) - 1.0;
-                println!("{name} {bits} {range:?} {symmetric} {:.3} % scale {} {}", excess * 100.0, exact.scale(), observed.scale());
+                println!("{name}, {bits} bits, {range:?}, symmetric {symmetric}: {:.2} %", excess * 100.0);
+                assert!(excess < bound, "{name}, {bits} bits, {range:?}, symmetric {symmetric}: {excess}");
             }
+        }
+    }
+}
+
+// ---- JSON -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn what_was_written_is_read_back_the_same_for_any_floats() {
+    let mut random = Random::new(6);
+    for case in 0..200 {
+        // Constants and ranges of random bits: their decimal forms are long.
+        let averaging_constant = random.unit() as f32;
+        for kind in [ObserverKind::MinMax, ObserverKind::MovingAverage { averaging_constant }, ObserverKind::Histogram] {
+            let mut before = observer(kind, &[1, 3, 2], 1);
+            before.observe(&any_floats(&mut random, 6 * case)).unwrap();
+            let json = before.to_json().unwrap();
+            let after = Observer::from_json(&json).unwrap();
+            assert!(after == before, "{json}");
+            assert_eq!(after.to_json().unwrap(), json);
         }
     }
 }

@@ -118,7 +118,11 @@ fn of_long_slices(x: &[f32], [outer, channels, inner]: [usize; 3]) -> Result<Vec
         let mut group = Group::default();
         for o in 0..outer {
             for piece in x[(o * channels + channel) * inner..][..inner].chunks(PIECE) {
-                if inner < PIECE { bins.count_row(piece, inner) } else { bins.count(piece) }
+                if inner < PIECE {
+                    bins.count_row(piece, inner)
+                } else {
+                    bins.count(piece)
+                }
                 group.add(&group::of_elements(piece));
             }
         }

@@ -1,7 +1,8 @@
 //! An observer as text: what a rank sends to another, or a run leaves for the next.
 //!
 //! A version says what a text means. A later minor version may add fields, which this one ignores; a later major version is
-//! refused. Numbers are exact: counts as integers, floats by the shortest decimal form that only they have.
+//! refused. Numbers are exact: counts as integers, and floats as the f64 of the same value, whose decimal form may lose a last bit
+//! to a reader's rounding without harm. (The reader that never does would refuse configurations that were read so far.)
 
 use super::group::Group;
 use super::{ObservedCount, Observer, ObserverKind, Slice};
@@ -19,15 +20,20 @@ pub(crate) const MAX_JSON_LENGTH: usize = 1 << 28;
 const FORMAT: &str = "diffquant.observer";
 const VERSION: &str = "1.0";
 
-/// The text: what says how to read it, and what it says.
-#[derive(Serialize)]
-struct Text {
-    format: &'static str,
-    version: &'static str,
-    #[serde(flatten)]
-    body: Body,
+#[derive(Serialize, Deserialize)]
+struct Text<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    #[serde(borrow)]
+    version: Cow<'a, str>,
+    kind: KindText,
+    /// Indices of the axis, and elements of each after it.
+    channels: usize,
+    inner: usize,
+    groups: Many<GroupText>,
 }
 
+/// What says how to read the rest.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
@@ -37,12 +43,10 @@ struct Head<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Body {
-    kind: ObserverKind,
-    /// Indices of the axis, and elements of each after it.
-    channels: usize,
-    inner: usize,
-    groups: Many<GroupText>,
+enum KindText {
+    MinMax,
+    MovingAverage { averaging_constant: f64 },
+    Histogram,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,8 +54,8 @@ struct GroupText {
     finite: u64,
     non_finite: u64,
     /// None without a finite element.
-    min: Option<f32>,
-    max: Option<f32>,
+    min: Option<f64>,
+    max: Option<f64>,
     /// The leading 13 bits of its floats, and how many there are, of each bin that has some.
     #[serde(default, skip_serializing_if = "Many::is_empty")]
     bins: Many<(usize, u64)>,
@@ -68,9 +72,17 @@ impl Observer {
             groups.push(GroupText::of(group)?);
         }
         let Slice { channels, inner } = self.slice;
-        let body = Body { kind: self.kind, channels, inner, groups: groups.complete()? };
+        let kind = match self.kind {
+            ObserverKind::MinMax => KindText::MinMax,
+            ObserverKind::MovingAverage { averaging_constant: c } => {
+                KindText::MovingAverage { averaging_constant: c.into() }
+            }
+            ObserverKind::Histogram => KindText::Histogram,
+        };
+        let (format, version) = (FORMAT.into(), VERSION.into());
+        let whole = Text { format, version, kind, channels, inner, groups: groups.complete()? };
         let mut text = Bytes(Many::default());
-        serde_json::to_writer(&mut text, &Text { format: FORMAT, version: VERSION, body }).map_err(invalid)?;
+        serde_json::to_writer(&mut text, &whole).map_err(invalid)?;
         String::from_utf8(text.0.complete()?.all).map_err(|_| Error::Internal("JSON is not UTF-8"))
     }
 
@@ -83,11 +95,24 @@ impl Observer {
         if json.len() > MAX_JSON_LENGTH {
             return Err(too_long(json.len()));
         }
-        serde_json::from_str(json).map_err(invalid).and_then(check_head)?;
-        let Body { kind, channels, inner, groups } = serde_json::from_str(json).map_err(invalid)?;
+        let Text { format, version, kind, channels, inner, groups } =
+            serde_json::from_str(json).map_err(|error| match serde_json::from_str(json).map(check_head) {
+                // Of another version, it may well not be what is expected here.
+                Ok(Err(refusal)) => refusal,
+                _ => invalid(error),
+            })?;
+        check_head(Head { format, version })?;
         let groups = groups.complete()?.all;
+        let kind = match kind {
+            KindText::MinMax => ObserverKind::MinMax,
+            KindText::MovingAverage { averaging_constant: c } => {
+                ObserverKind::MovingAverage { averaging_constant: c as f32 }
+            }
+            KindText::Histogram => ObserverKind::Histogram,
+        };
         kind.validate().map_err(invalid)?;
-        let elements = channels.checked_mul(inner).filter(|elements| *elements <= isize::MAX as usize / size_of::<f32>());
+        let elements =
+            channels.checked_mul(inner).filter(|elements| *elements <= isize::MAX as usize / size_of::<f32>());
         if elements.is_none_or(|elements| elements == 0) {
             return Err(refused(format!("{channels} channels of {inner} neighbours are no shape")));
         }
@@ -114,7 +139,7 @@ impl GroupText {
             }
         }
         let ObservedCount { finite, non_finite } = group.count;
-        let (min, max) = group.range().unzip();
+        let (min, max) = group.range().map(|(min, max)| (min.into(), max.into())).unzip();
         Ok(GroupText { finite, non_finite, min, max, bins: bins.complete()? })
     }
 
@@ -122,8 +147,13 @@ impl GroupText {
     fn check(&self, kind: ObserverKind) -> Result<(), String> {
         let (min, max) = match (self.min, self.max) {
             (None, None) if self.finite == 0 && self.bins.is_empty() => return Ok(()),
-            (Some(min), Some(max)) if self.finite > 0 => (min, max),
-            _ => return Err(format!("min and max must be there, and bins may, where finite is not 0 but {}", self.finite)),
+            (Some(min), Some(max)) if self.finite > 0 => (min as f32, max as f32),
+            _ => {
+                return Err(format!(
+                    "min and max must be there, and bins may, where finite is not 0 but {}",
+                    self.finite
+                ));
+            }
         };
         if !(min.is_finite() && max.is_finite() && min <= max) {
             return Err(format!("the range is {min} to {max}"));
@@ -167,7 +197,7 @@ impl GroupText {
         let mut group = Group::default();
         group.add_count(ObservedCount { finite: self.finite, non_finite: self.non_finite });
         if let (Some(min), Some(max)) = (self.min, self.max) {
-            group.add_range(min + 0.0, max + 0.0);
+            group.add_range(min as f32 + 0.0, max as f32 + 0.0);
         }
         for (bin, count) in self.bins.all {
             group.histogram.add_bin(bin / BINS_OF_EXPONENT, bin % BINS_OF_EXPONENT, count)?;

@@ -27,10 +27,9 @@ use crate::kernels::Output;
 use crate::layout::Layout;
 use density::Density;
 use group::Group;
-use serde::{Deserialize, Serialize};
 
 /// What an observer remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ObserverKind {
     /// The smallest and the largest element of all batches.
     MinMax,
