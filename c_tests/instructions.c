@@ -168,6 +168,25 @@ static diffquant_status init_scale(diffquant_quantizer *quantizer, size_t n) {
     return diffquant_quantizer_init_scale(quantizer, w, n);
 }
 
+/* An observer takes the place of the quantizer; one of each kind, that stays. */
+static diffquant_status observe(diffquant_observer_kind kind, size_t n) {
+    static diffquant_observer *observers[3];
+    if (observers[kind] == NULL) {
+        require(diffquant_observer_new(kind, 1.0f, &observers[kind]));
+    }
+    return diffquant_observer_observe(observers[kind], w, n);
+}
+
+static diffquant_status observe_min_max(diffquant_quantizer *quantizer, size_t n) {
+    (void)quantizer;
+    return observe(DIFFQUANT_OBSERVER_KIND_MIN_MAX, n);
+}
+
+static diffquant_status observe_histogram(diffquant_quantizer *quantizer, size_t n) {
+    (void)quantizer;
+    return observe(DIFFQUANT_OBSERVER_KIND_HISTOGRAM, n);
+}
+
 /* ---- The kernels ------------------------------------------------------------------------------------------------- */
 
 struct kernel {
@@ -202,6 +221,8 @@ static const struct kernel kernels[] = {
     {"init-scale", standard, init_scale},
     {"init-scale-blocks-of-32", blocks, init_scale},
     {"init-scale-last-axis", last_axis, init_scale},
+    {"observe-min-max", standard, observe_min_max},
+    {"observe-histogram", standard, observe_histogram},
 };
 
 #define KERNELS (sizeof(kernels) / sizeof(kernels)[0])

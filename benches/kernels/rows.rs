@@ -9,7 +9,7 @@ use crate::figures::Kind;
 use crate::memory::Tensors;
 use crate::rounds::{Session, Side};
 use crate::stream::{Stores, Stream};
-use diffquant::{DifferentiableQuantizer, QuantGranularity, SteVariant, UniformQuantizer};
+use diffquant::{DifferentiableQuantizer, Observer, ObserverKind, QuantGranularity, SteVariant, UniformQuantizer};
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -302,12 +302,8 @@ fn percentiles_are_off_by_less_than_a_bin_and_means_by_less_than_a_thousandth() 
 /// Prints what docs/methods.md says of it.
 #[test]
 fn the_squared_error_of_scales_from_a_histogram_is_near_the_smallest() {
-    let settings = [
-        (CodeRange::Full, true),
-        (CodeRange::Narrow, true),
-        (CodeRange::Unsigned, true),
-        (CodeRange::Full, false),
-    ];
+    let settings =
+        [(CodeRange::Full, true), (CodeRange::Narrow, true), (CodeRange::Unsigned, true), (CodeRange::Full, false)];
     for (name, x) in samples(20_000) {
         for (bits, bound) in [(2, 0.005), (4, 0.005), (8, 0.02)] {
             for (range, symmetric) in settings {
@@ -328,7 +324,8 @@ fn what_was_written_is_read_back_the_same_for_any_floats() {
     for case in 0..200 {
         // Constants and ranges of random bits: their decimal forms are long.
         let averaging_constant = random.unit() as f32;
-        for kind in [ObserverKind::MinMax, ObserverKind::MovingAverage { averaging_constant }, ObserverKind::Histogram] {
+        for kind in [ObserverKind::MinMax, ObserverKind::MovingAverage { averaging_constant }, ObserverKind::Histogram]
+        {
             let mut before = observer(kind, &[1, 3, 2], 1);
             before.observe(&any_floats(&mut random, 6 * case)).unwrap();
             let json = before.to_json().unwrap();
