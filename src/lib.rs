@@ -8,7 +8,7 @@
 //! begins at [`DifferentiableQuantizer`]. The map, from the top floor down; imports only go down:
 //!
 //! - `capi`: one file per C type; pointers are checked here and nowhere else.
-//! - [`quantizer`]: the trait, the two quantizers, and the grid that both share; `calibrate`: scales from weights.
+//! - [`quantizer`]: the trait, the two quantizers, and the grid that both share; `calibrate`: scales from weights, and [`Observer`].
 //! - [`config`]: what describes a training run, and its JSON; `layout`: which scale belongs to which element.
 //! - [`ste`]: the gradients' formulas; [`error`]: what can go wrong; `kernels`: the loops, per instruction set.
 
