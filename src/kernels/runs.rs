@@ -95,7 +95,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         let mut first = groups.start;
         while first < groups.end {
             let end = groups.end.min(first + KEPT);
-            let mut kept = [[0.0; TOTALS]; KEPT];
+            let mut kept = [[W::Join::NOTHING.into(); TOTALS]; KEPT];
             for o in outer.clone() {
                 self.each_run::<V, AFFINE>(o, first..end, Some(&mut kept));
             }
