@@ -1,7 +1,7 @@
 //! Every operation, as each instruction set of this machine has it, against plain Rust.
 
 use super::plain::Plain;
-use super::{Avx2, Avx512, BLOCK, Floats, Sse2, Vectors};
+use super::{Avx2, Avx512, BLOCK, Floats, SEVERAL, Sse2, Vectors};
 
 /// Zeros, ties, bounds, subnormals, infinities and NaN.
 const NUMBERS: [f32; 18] = [
@@ -81,6 +81,16 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let registers = V::from_array(&finite);
     results
         .push((0..V::REGISTERS).map(|register| registers[register].largest()).reduce(f32::max).into_iter().collect());
+    // Several registers at a time give the bits of one.
+    let mut several = [registers[0]; SEVERAL];
+    for at in 0..SEVERAL {
+        several[at] = registers[at % V::REGISTERS].times(V::Floats::splat(1.0 + at as f32));
+    }
+    let (sums, largest) = (V::Floats::sums(&several), V::Floats::largest_of_each(&several));
+    for at in 0..SEVERAL {
+        assert_eq!(sums[at].to_bits(), several[at].sum().to_bits());
+        assert_eq!(largest[at].to_bits(), several[at].largest().to_bits());
+    }
     let bits = |number: f32| if number.is_nan() { f32::NAN.to_bits() } else { number.to_bits() };
     results.into_iter().map(|result| result.into_iter().map(bits).collect()).collect()
 }
