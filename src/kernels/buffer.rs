@@ -17,24 +17,44 @@ pub(crate) struct Block {
     start: usize,
     /// How many there are: [`BLOCK`], or fewer in the last block of a run.
     count: usize,
+    /// Whether every buffer is known to have them.
+    is_inside: bool,
 }
 
 impl Block {
     /// The first [`BLOCK`] elements of `start..end`, or all there are.
     #[inline(always)]
     pub(super) fn first_of(start: usize, end: usize) -> Block {
-        Block { start, count: (end - start).min(BLOCK) }
+        Block { start, count: (end - start).min(BLOCK), is_inside: false }
     }
 
     /// The whole block that begins at `start`.
     #[inline(always)]
     pub(super) fn full(start: usize) -> Block {
-        Block { start, count: BLOCK }
+        Block { start, count: BLOCK, is_inside: false }
+    }
+
+    /// The same, without the check of each buffer whether it is there, which doubles the time of the simplest
+    /// kernels.
+    ///
+    /// # Safety
+    /// Every buffer that it is read from or written to has it.
+    #[inline(always)]
+    pub(super) unsafe fn inside(start: usize) -> Block {
+        Block { start, count: BLOCK, is_inside: true }
     }
 
     #[inline(always)]
     pub(super) fn count(self) -> usize {
         self.count
+    }
+
+    /// Panics unless a buffer of `len` elements has the block.
+    #[inline(always)]
+    fn check(self, len: usize) {
+        let is_there = self.start <= len && self.count <= len - self.start;
+        debug_assert!(is_there);
+        assert!(self.is_inside || is_there);
     }
 }
 
@@ -92,8 +112,8 @@ impl Input<'_, f32> {
     /// Reads a block; lanes past its count are 0.
     #[inline(always)]
     pub(super) fn load<V: Vectors>(&self, block: Block) -> V::Block {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        block.check(self.len);
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let from = self.start.add(block.start);
             if block.count == BLOCK { V::load(from) } else { V::load_few(from, block.count) }
@@ -105,8 +125,8 @@ impl Input<'_, i8> {
     /// Reads a block of bytes as floats; lanes past its count are 0.
     #[inline(always)]
     pub(super) fn load_bytes<V: Vectors>(&self, block: Block) -> V::Block {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        block.check(self.len);
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let from = self.start.add(block.start);
             if block.count == BLOCK {
@@ -162,9 +182,27 @@ impl<'a, T: Copy> Output<'a, T> {
     /// Lets whole blocks bypass the cache when that pays, see [`super::stream`].
     #[inline(always)]
     pub(super) fn stream_if_it_pays<S>(mut self, inputs: &[Input<'_, S>]) -> Self {
-        let in_place = inputs.iter().any(|input| input.start.addr() == self.start.addr());
+        let in_place = inputs.iter().any(|input| self.is_at(input));
         self.streamed = !in_place && stream::pays(self.len);
         self
+    }
+
+    /// Whether it is the very buffer of an input.
+    #[inline(always)]
+    pub(super) fn is_at<S>(&self, input: &Input<'_, S>) -> bool {
+        input.start.addr() == self.start.addr()
+    }
+
+    /// Whether whole blocks bypass the cache.
+    #[inline(always)]
+    pub(super) fn is_streamed(&self) -> bool {
+        self.streamed
+    }
+
+    /// The same buffer, not streamed to; the compiler knows that, and asks no block.
+    #[inline(always)]
+    pub(super) fn cached(&mut self) -> Output<'_, T> {
+        Output { start: self.start, len: self.len, streamed: false, lifetime: PhantomData }
     }
 
     /// Writes one element.
@@ -187,8 +225,8 @@ impl Output<'_, f32> {
     /// Writes a block; lanes past its count are dropped.
     #[inline(always)]
     pub(super) fn store<V: Vectors>(&mut self, block: Block, lanes: V::Block) {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        block.check(self.len);
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let to = self.start.add(block.start);
             if block.count != BLOCK {
@@ -204,8 +242,8 @@ impl Output<'_, i8> {
     /// Writes a block of bytes; those past its count are dropped.
     #[inline(always)]
     pub(super) fn store_bytes<V: Vectors>(&mut self, block: Block, bytes: V::Bytes) {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised; the array is a local
+        block.check(self.len);
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised; the array is a local
         // and cannot overlap it.
         unsafe {
             let to = self.start.add(block.start);

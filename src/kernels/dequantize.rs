@@ -25,6 +25,11 @@ impl Work<0> for Dequantize<'_> {
     type Reads = Step;
 
     #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.codes.len() && end <= self.values.len()
+    }
+
+    #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
         let mut levels = self.codes.load_bytes::<V>(block);
         if S::AFFINE {

@@ -52,6 +52,11 @@ impl Work<2> for Ranges<'_> {
     type Reads = Nothing;
 
     #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.x.len()
+    }
+
+    #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
         let x = self.x.load::<V>(block);
         let mut terms = [x; 2];

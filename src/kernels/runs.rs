@@ -211,8 +211,10 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
                 partial = self.in_any_order::<V, S>(at, superblock_end, lanes);
                 at = superblock_end;
             }
+            // What has no totals has no tiles: it is one loop.
+            let tile = if TOTALS > 0 { TILE } else { length };
             while at < superblock_end {
-                let tile_end = superblock_end.min(at + TILE);
+                let tile_end = superblock_end.min(at + tile);
                 let stripes = self.stripes::<V, S>(at, tile_end, lanes);
                 for index in 0..TOTALS {
                     partial[index] += fold(&V::to_array(stripes[index]));
@@ -232,14 +234,10 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn stripes<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
         let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
-        let mut at = start;
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
-        while end - at >= BLOCK {
-            let terms = self.work.block::<V, S>(Block::full(at), lanes);
-            join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
-            at += BLOCK;
-        }
-        few::<V, S, W, TOTALS>(&mut self.work, at..end, lanes, &mut stripes);
+        let whole_end = end - (end - start) % BLOCK;
+        self.work.whole_blocks::<V, S>(start..whole_end, lanes, &mut stripes);
+        few::<V, S, W, TOTALS>(&mut self.work, whole_end..end, lanes, &mut stripes);
         stripes
     }
 
@@ -251,21 +249,30 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
         let (apart, step) = if quarter > PAGE { (quarter, BLOCK) } else { (BLOCK, STREAMS * BLOCK) };
-        let mut stripes = [[V::splat(W::Join::NOTHING); TOTALS]; STREAMS];
+        assert!(self.work.reaches(start + STREAMS * quarter));
+        // A register for each place: a block for each would be all registers that there are.
+        let mut all = [[V::Floats::splat(W::Join::NOTHING); TOTALS]; STREAMS];
         let mut at = start;
         for _ in 0..quarter / BLOCK {
             for stream in 0..STREAMS {
-                let terms = self.work.block::<V, S>(Block::full(at + stream * apart), lanes);
-                join_lanes::<V, W::Join, TOTALS>(&mut stripes[stream], &terms);
+                // SAFETY: by the assertion.
+                let block = unsafe { Block::inside(at + stream * apart) };
+                let terms = self.work.block::<V, S>(block, lanes);
+                for index in 0..TOTALS {
+                    let term = W::Join::half_folded::<V>(terms[index]);
+                    all[stream][index] = W::Join::join(all[stream][index], term);
+                }
             }
             at += step;
         }
-        few::<V, S, W, TOTALS>(&mut self.work, start + STREAMS * quarter..end, lanes, &mut stripes[0]);
-        let [mut all, rest @ ..] = stripes;
-        for more in &rest {
-            join_lanes::<V, W::Join, TOTALS>(&mut all, more);
+        let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
+        few::<V, S, W, TOTALS>(&mut self.work, start + STREAMS * quarter..end, lanes, &mut stripes);
+        for stream in 0..STREAMS {
+            for index in 0..TOTALS {
+                stripes[index][0] = W::Join::join(stripes[index][0], all[stream][index]);
+            }
         }
-        folded::<V, W::Join, TOTALS>(&all)
+        folded::<V, W::Join, TOTALS>(&stripes)
     }
 }
 

@@ -25,6 +25,9 @@ use std::ops::IndexMut;
 /// Registers that [`Floats::sums`] adds up at a time.
 pub(super) const SEVERAL: usize = 8;
 
+/// 1.5 * 2^23: a sum with it has no bits left for a fraction, so the addition rounds, half to even.
+const NO_FRACTION: f32 = 12_582_912.0;
+
 /// A register of f32 lanes. Methods are `#[inline(always)]`; those of an instruction set run only where it was detected.
 pub(crate) trait Floats: Copy {
     /// A choice per lane.
@@ -60,14 +63,17 @@ pub(crate) trait Floats: Copy {
     /// `self * factor + summand`, rounded once. Only where [`Vectors::FUSES`].
     fn times_plus(self, factor: Self, summand: Self) -> Self;
 
-    /// `self - level * step`, rounded once, for a product that f64 holds exactly.
-    fn minus_product(self, level: Self, step: Self) -> Self;
+    /// `self * factor - subtrahend`, rounded once, for a product that f64 holds exactly.
+    fn times_minus(self, factor: Self, subtrahend: Self) -> Self;
 
     /// The larger of two; `self` where it is NaN.
     fn at_least(self, bound: Self) -> Self;
 
     /// The smaller of two; `self` where it is NaN.
     fn at_most(self, bound: Self) -> Self;
+
+    /// The one whose bits are larger as a signed whole number: the larger of two numbers without a sign, and NaN beside any.
+    fn larger_bits(self, other: Self) -> Self;
 
     /// Bits that both have.
     fn and(self, other: Self) -> Self;
@@ -77,6 +83,18 @@ pub(crate) trait Floats: Copy {
 
     /// Bits that one of them has.
     fn xor(self, other: Self) -> Self;
+
+    /// The nearest whole number, half to even, of a magnitude up to 2^22, or NaN; the sign of a zero is not promised.
+    fn rounded(self) -> Self;
+
+    /// The nearest whole number, half to even, as an i32 in each lane's bits; 0 for NaN. Up to 2^15 - 1 in magnitude.
+    fn to_whole(self) -> Self;
+
+    /// The float of each lane's i32.
+    fn from_whole(self) -> Self;
+
+    /// The sum of i32s.
+    fn whole_plus(self, other: Self) -> Self;
 
     /// Where `self < other`.
     fn is_below(self, other: Self) -> Self::Mask;
@@ -99,7 +117,7 @@ pub(crate) trait Floats: Copy {
     /// The sum of the lanes: lanes i and i + half, over and over.
     fn sum(self) -> f32;
 
-    /// The largest lane.
+    /// The lane whose bits are largest, as by [`larger_bits`](Self::larger_bits).
     fn largest(self) -> f32;
 
     /// The sum of each of several registers, as [`sum`](Self::sum) gives it: one by one, each would wait for itself.
@@ -152,8 +170,11 @@ pub(crate) trait Vectors: Copy {
     /// A block of bytes in registers.
     type Bytes: Copy;
 
-    /// The lowest byte of each lane's bits.
-    fn low_bytes(block: Self::Block) -> Self::Bytes;
+    /// Whether there is a NaN.
+    fn has_nan(block: Self::Block) -> bool;
+
+    /// The bytes of i32s that are whole numbers from -128 to 127.
+    fn to_bytes(whole: Self::Block) -> Self::Bytes;
 
     /// Writes a block of bytes, past the cache if that is asked for and `to` is aligned for it.
     ///

@@ -32,13 +32,15 @@ type Operation<V> = fn(<V as Vectors>::Floats, <V as Vectors>::Floats) -> <V as 
 fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let (first, second) = (V::from_array(a), V::from_array(b));
     let mut results = Vec::new();
-    let operations: [Operation<V>; 15] = [
+    let operations: [Operation<V>; 17] = [
         |a, b| a.plus(b),
         |a, b| a.minus(b),
         |a, b| a.times(b),
         |a, b| a.over(b),
         |a, b| a.at_least(b),
         |a, b| a.at_most(b),
+        |a, b| a.larger_bits(b),
+        |a, b| a.whole_plus(b),
         |a, b| a.and(b),
         |a, b| a.or(b),
         |a, b| a.xor(b),
@@ -67,18 +69,34 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     }
     let bytes: [i8; BLOCK] = std::array::from_fn(|lane| (lane * 37 + 5) as u8 as i8);
     results.push(V::to_array(V::from_bytes(&bytes)).to_vec());
-    results.push(V::bytes_to_array(V::low_bytes(first)).map(f32::from).to_vec());
+    // Rounding is for small numbers; the sign of a zero is not promised.
+    let small = V::from_array(&a.map(|number| if number.is_nan() { number } else { number.clamp(-128.0, 127.0) }));
+    let numbers = V::from_array(&a.map(|number| if number.is_nan() || number.abs() <= 128.0 { number } else { 0.5 }));
+    let (mut whole, mut floats, mut rounded) = (small, small, small);
+    for register in 0..V::REGISTERS {
+        whole[register] = small[register].to_whole();
+        floats[register] = whole[register].from_whole();
+        rounded[register] = numbers[register].rounded().plus(V::Floats::splat(0.0));
+    }
+    results.extend([V::to_array(whole).to_vec(), V::to_array(floats).to_vec(), V::to_array(rounded).to_vec()]);
+    results.push(V::bytes_to_array(V::to_bytes(whole)).map(f32::from).to_vec());
+    results.push(vec![f32::from(u8::from(V::has_nan(first))), f32::from(u8::from(V::has_nan(numbers)))]);
+    for lane in 0..BLOCK {
+        let mut one = [1.0; BLOCK];
+        one[lane] = f32::NAN;
+        results.push(vec![f32::from(u8::from(V::has_nan(V::from_array(&one))))]);
+    }
     for streamed in [false, true] {
         for offset in [0, 1, 16] {
             let mut room = [3i8; 3 * BLOCK];
             let start = room.as_ptr().align_offset(32) + offset;
             // SAFETY: the room has three blocks, of which the alignment and the offset take less than two.
-            unsafe { V::store_bytes(V::low_bytes(first), room.as_mut_ptr().add(start), streamed) };
+            unsafe { V::store_bytes(V::to_bytes(whole), room.as_mut_ptr().add(start), streamed) };
             results.push(room[start..start + BLOCK].iter().map(|byte| f32::from(*byte)).collect());
         }
     }
-    let finite = a.map(|number| if number.abs() < 1e9 { number } else { 1.0 });
-    let registers = V::from_array(&finite);
+    let magnitudes = a.map(|number| if number.abs() < 1e9 { number.abs() } else { 1.0 });
+    let registers = V::from_array(&magnitudes);
     results
         .push((0..V::REGISTERS).map(|register| registers[register].largest()).reduce(f32::max).into_iter().collect());
     // Several registers at a time give the bits of one.
