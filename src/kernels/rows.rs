@@ -315,7 +315,8 @@ impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
                 let totals = self.room.totals.as_mut_ptr().cast::<f64>().add(index * COLUMNS);
                 for place in 0..self.reached {
                     let recent = f64::from(*recent.add(place));
-                    *totals.add(place) = if first { recent } else { J::join_exactly(*totals.add(place), recent) };
+                    // A sum that begins with nothing begins with 0.0, and is never -0.0.
+                    *totals.add(place) = if first { recent + 0.0 } else { J::join_exactly(*totals.add(place), recent) };
                 }
             }
         }
