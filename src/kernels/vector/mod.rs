@@ -105,9 +105,6 @@ pub(crate) trait Floats: Copy {
     /// Where there is no NaN.
     fn is_number(self) -> Self::Mask;
 
-    /// Where both hold.
-    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask;
-
     /// `self` where `mask` holds, else 0.
     fn only(self, mask: Self::Mask) -> Self;
 

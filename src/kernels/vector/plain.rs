@@ -187,15 +187,6 @@ impl Floats for Array {
     }
 
     #[inline(always)]
-    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask {
-        let mut result = a;
-        for lane in 0..BLOCK {
-            result[lane] &= b[lane];
-        }
-        result
-    }
-
-    #[inline(always)]
     fn only(self, mask: Self::Mask) -> Self {
         self.or_else(mask, Self::splat(0.0))
     }

@@ -170,7 +170,6 @@ floats! {
         is_below(self: Self, other: Self) -> Self::Mask = _mm_cmplt_ps(self, other);
         equals(self: Self, other: Self) -> Self::Mask = _mm_cmpeq_ps(self, other);
         is_number(self: Self) -> Self::Mask = _mm_cmpord_ps(self, self);
-        both(a: Self::Mask, b: Self::Mask) -> Self::Mask = _mm_and_ps(a, b);
         only(self: Self, mask: Self::Mask) -> Self = _mm_and_ps(self, mask);
         or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm_or_ps(_mm_and_ps(mask, self), _mm_andnot_ps(mask, other));
     }
@@ -236,7 +235,6 @@ floats! {
         is_below(self: Self, other: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_LT_OQ>(self, other);
         equals(self: Self, other: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_EQ_OQ>(self, other);
         is_number(self: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_ORD_Q>(self, self);
-        both(a: Self::Mask, b: Self::Mask) -> Self::Mask = _mm256_and_ps(a, b);
         only(self: Self, mask: Self::Mask) -> Self = _mm256_and_ps(self, mask);
         or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm256_blendv_ps(other, self, mask);
         sum(self: Self) -> f32 = Floats::sum(_mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self)));
@@ -277,11 +275,6 @@ floats! {
     folds! {
         sums: 16 by _mm256_add_ps;
         largest_of_each: 16 by larger_bits;
-    }
-
-    #[inline(always)]
-    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask {
-        a & b
     }
 }
 
