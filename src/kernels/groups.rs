@@ -65,8 +65,13 @@ impl Parameters {
         zero_points: impl Iterator<Item = f32>,
     ) -> Result<(), Error> {
         let count = steps.len();
-        for array in &mut self.arrays {
-            array.try_reserve_exact(count.saturating_sub(array.len()))?;
+        if self.arrays.iter().any(|array| array.capacity() < count) {
+            // All or none: a refused call keeps no memory.
+            let mut larger: [Vec<f32>; NUMBERS] = Default::default();
+            for array in &mut larger {
+                array.try_reserve_exact(count)?;
+            }
+            self.arrays = larger;
         }
         let [step, inverse, rest, zero_point, offset] = &mut self.arrays;
         step.clear();
