@@ -23,6 +23,7 @@ use super::groups::{Everything, Lanes, Source};
 use super::quotient::Divisor;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
+use serde::{Deserialize, Serialize};
 
 /// 1.5 * 2^23: adding it leaves no bits for a fraction.
 const ROUNDS_TO_INTEGER: f32 = 12_582_912.0;
@@ -48,7 +49,7 @@ impl CodeBounds {
 }
 
 /// What happens to a quotient halfway between two codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Rounding {
     /// To the code farther from zero.
     HalfAway,

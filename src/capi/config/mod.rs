@@ -6,6 +6,7 @@ pub use fields::*;
 
 use super::pointer;
 use super::status::{diffquant_status, report};
+use super::text;
 use crate::config::{MAX_JSON_LENGTH, QatConfig};
 use crate::error::Error;
 use std::ffi::c_char;
@@ -18,7 +19,7 @@ pub type diffquant_preset = u32;
 
 /// 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
 pub const DIFFQUANT_PRESET_PIQ3: diffquant_preset = 0;
-/// 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set.
+/// 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set: its quantizers rotate every row.
 pub const DIFFQUANT_PRESET_PIQ2: diffquant_preset = 1;
 
 /// Makes a configuration with every field at its default: 4 bits, uniform, STANDARD, per channel, symmetric.
@@ -65,22 +66,13 @@ pub unsafe extern "C" fn diffquant_config_from_json(
     len: usize,
     out: *mut *mut diffquant_config,
 ) -> diffquant_status {
-    let make = || {
-        if json.is_null() {
-            return Err(Error::NullPointer { argument: "json" });
-        }
-        pointer::Span::of("json", json, len)?;
-        if len > MAX_JSON_LENGTH {
-            return Err(QatConfig::too_long(len));
-        }
-        // SAFETY: not NULL, and `len` bytes by the header's conventions.
-        let bytes = unsafe { std::slice::from_raw_parts(json.cast::<u8>(), len) };
-        let text =
-            std::str::from_utf8(bytes).map_err(|error| Error::InvalidUtf8 { valid_up_to: error.valid_up_to() })?;
-        Ok(diffquant_config(QatConfig::from_json(text)?))
-    };
-    // SAFETY: `out` keeps the header's conventions.
-    report(|| unsafe { pointer::write_handle(out, make) })
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe {
+        pointer::write_handle(out, || {
+            let json = text::read(json, len, MAX_JSON_LENGTH, QatConfig::too_long)?;
+            Ok(diffquant_config(QatConfig::from_json(json)?))
+        })
+    })
 }
 
 /// Makes a copy that shares nothing with the original.
@@ -117,23 +109,13 @@ pub unsafe extern "C" fn diffquant_config_to_json(
     cap: usize,
     len: *mut usize,
 ) -> diffquant_status {
-    report(|| {
-        // SAFETY: the handle keeps the header's conventions.
-        let config = unsafe { pointer::handle("config", config) }?;
-        let length_span = pointer::Span::of("len", len, 1)?;
-        pointer::Span::of("buf", buf, cap)?.apart_from(length_span)?;
-        let json = config.0.to_json()?;
-        // SAFETY: `len` was checked above.
-        unsafe { pointer::write("len", len, json.len())? };
-        if cap <= json.len() {
-            return Err(Error::BufferTooSmall { capacity: cap, needed: json.len() + 1 });
-        }
-        // SAFETY: `buf` takes `cap` bytes by the header's conventions, and the text and its NUL are no more than that.
-        unsafe {
-            std::ptr::copy_nonoverlapping(json.as_ptr(), buf.cast::<u8>(), json.len());
-            buf.add(json.len()).write(0);
-        }
-        Ok(())
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe {
+        let config = pointer::handle("config", config)?;
+        text::write(buf, cap, len, || {
+            let json = config.0.to_json()?;
+            Ok((json.len(), move |buffer: &mut text::Buffer| buffer.put(&json)))
+        })
     })
 }
 
