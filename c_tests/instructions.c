@@ -18,6 +18,7 @@
 #define CHANNEL 1024
 #define BLOCK 32
 #define TOKEN 128
+#define ROW 4096
 #define BITS 4
 #define SCALE 0.125f
 
@@ -168,6 +169,19 @@ static diffquant_status init_scale(diffquant_quantizer *quantizer, size_t n) {
     return diffquant_quantizer_init_scale(quantizer, w, n);
 }
 
+/* Rows of ROW weights in place, or one row of all n where there are fewer; what comes out does not grow. */
+static diffquant_status rotate(diffquant_quantizer *quantizer, size_t n) {
+    static diffquant_rotation *rotation;
+    const size_t row = n < ROW ? n : ROW;
+    size_t length = 0;
+    (void)quantizer;
+    if (rotation == NULL || (require(diffquant_rotation_length(rotation, &length)), length != row)) {
+        diffquant_rotation_free(rotation);
+        require(diffquant_rotation_new(row, 1, &rotation));
+    }
+    return diffquant_rotation_apply(rotation, out, n);
+}
+
 /* ---- The kernels ------------------------------------------------------------------------------------------------- */
 
 struct kernel {
@@ -202,6 +216,7 @@ static const struct kernel kernels[] = {
     {"init-scale", standard, init_scale},
     {"init-scale-blocks-of-32", blocks, init_scale},
     {"init-scale-last-axis", last_axis, init_scale},
+    {"rotation-rows-of-4096", standard, rotate},
 };
 
 #define KERNELS (sizeof(kernels) / sizeof(kernels)[0])

@@ -70,8 +70,12 @@ void matrix_begin(const char *function, const size_t *choices, size_t count) {
 /* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
 static struct config_text config_text;
+static char quantizer_text[1024];
 
 static const char *text_for(const char *function) {
+    if (strcmp(function, "diffquant_quantizer_from_json") == 0) {
+        return quantizer_text;
+    }
     REQUIRE(strcmp(function, "diffquant_config_from_json") == 0);
     return config_text.text;
 }
@@ -202,26 +206,34 @@ static void check_pointers(diffquant_status status, diffquant_status partial) {
 /* ---- Handles ----------------------------------------------------------------------------------------------------- */
 
 enum { GOOD_CONFIGS = MATRIX_CONFIG_HANDLES - 2, GOOD_QUANTIZERS = MATRIX_QUANTIZER_HANDLES - 2 };
+enum { GOOD_ROTATIONS = MATRIX_ROTATION_HANDLES - 2 };
 
 static diffquant_config *configs[GOOD_CONFIGS];
 static struct config_text config_states[GOOD_CONFIGS];
 static diffquant_quantizer *quantizers[GOOD_QUANTIZERS];
 static struct quantizer_state quantizer_states[GOOD_QUANTIZERS];
+static diffquant_rotation *rotations[GOOD_ROTATIONS];
 
 static void make_handles(void) {
     REQUIRE_OK(diffquant_config_new(&configs[0]));
     config_text = text_of(configs[0]);
     REQUIRE_OK(diffquant_config_new_preset(DIFFQUANT_PRESET_PIQ2, &configs[1]));
 
-    /* An estimator with every gradient and a free zero point; pi; channels; one that lacks a shape. */
+    /* An estimator with every gradient and a free zero point; pi, rotated; channels; one that lacks a shape. */
     REQUIRE_OK(diffquant_quantizer_new_uniform(4, DIFFQUANT_STE_LSQ_PLUS, 0.0f, &quantizers[0]));
     REQUIRE_OK(diffquant_quantizer_set_symmetric(quantizers[0], 0));
     REQUIRE_OK(diffquant_quantizer_new_pi(3, 4, &quantizers[1]));
     REQUIRE_OK(diffquant_quantizer_set_rounding(quantizers[1], DIFFQUANT_ROUNDING_HALF_EVEN));
+    REQUIRE_OK(diffquant_quantizer_set_incoherence(quantizers[1], 1));
     REQUIRE_OK(diffquant_quantizer_new_uniform(8, DIFFQUANT_STE_EWGS, 0.1f, &quantizers[2]));
     REQUIRE_OK(diffquant_quantizer_init_per_channel(quantizers[2], 31));
     REQUIRE_OK(diffquant_quantizer_new_uniform(2, DIFFQUANT_STE_CLIPPED, 0.7f, &quantizers[3]));
     REQUIRE_OK(diffquant_quantizer_set_granularity(quantizers[3], DIFFQUANT_GRANULARITY_PER_TOKEN, 0));
+
+    size_t length = 0;
+    REQUIRE_OK(diffquant_quantizer_to_json(quantizers[1], quantizer_text, sizeof quantizer_text, &length));
+    REQUIRE_OK(diffquant_rotation_new(1, 7, &rotations[0]));
+    REQUIRE_OK(diffquant_rotation_new(33, 7, &rotations[1]));
 
     for (size_t i = 0; i < GOOD_CONFIGS; i++) {
         config_states[i] = text_of(configs[i]);
@@ -263,6 +275,13 @@ diffquant_quantizer *matrix_quantizer(size_t choice) {
     return handles[handle_count++].quantizer = new_quantizer(choice);
 }
 
+const diffquant_rotation *matrix_rotation(size_t choice) {
+    if (choice >= GOOD_ROTATIONS) {
+        return choice == GOOD_ROTATIONS ? NULL : at_offset(rotations[0], 1);
+    }
+    return rotations[choice];
+}
+
 size_t matrix_groups(size_t choice) {
     return choice < GOOD_QUANTIZERS ? quantizer_states[choice].scale_count : 1;
 }
@@ -275,12 +294,22 @@ diffquant_quantizer *matrix_freed_quantizer(size_t choice) {
     return choice == 0 ? new_quantizer(0) : NULL;
 }
 
+diffquant_rotation *matrix_freed_rotation(size_t choice) {
+    diffquant_rotation *made = NULL;
+    REQUIRE(choice != 0 || diffquant_rotation_new(3, 0, &made) == DIFFQUANT_STATUS_OK);
+    return made;
+}
+
 void matrix_release_config(void *handle) {
     diffquant_config_free(handle);
 }
 
 void matrix_release_quantizer(void *handle) {
     diffquant_quantizer_free(handle);
+}
+
+void matrix_release_rotation(void *handle) {
+    diffquant_rotation_free(handle);
 }
 
 static void check_handles(diffquant_status status) {
@@ -373,6 +402,9 @@ TEST(matrix) {
     }
     for (size_t i = 0; i < GOOD_QUANTIZERS; i++) {
         diffquant_quantizer_free(quantizers[i]);
+    }
+    for (size_t i = 0; i < GOOD_ROTATIONS; i++) {
+        diffquant_rotation_free(rotations[i]);
     }
 }
 

@@ -426,3 +426,6 @@ fn stages_of_registers<F: Floats, const N: usize>(held: &mut [F; N]) {
         stride *= 2;
     }
 }
+
+#[cfg(test)]
+mod tests;

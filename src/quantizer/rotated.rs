@@ -53,6 +53,7 @@ impl Grid {
         self.rotation(w.len())?.rotated(w, self.threads)
     }
 
+    #[cold]
     pub(super) fn forward_rotated(
         &self,
         cut: Cut,
@@ -74,6 +75,7 @@ impl Grid {
         Ok(())
     }
 
+    #[cold]
     pub(super) fn backward_rotated(
         &self,
         cut: Cut,
@@ -93,6 +95,7 @@ impl Grid {
         Ok(())
     }
 
+    #[cold]
     pub(super) fn backward_scale_rotated(
         &self,
         cut: Cut,

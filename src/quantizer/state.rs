@@ -185,11 +185,15 @@ impl Header<'_> {
         if self.format != FORMAT {
             return Err(Error::InvalidJson(format!("format is {:?}; it must be {FORMAT:?}", start(&self.format))));
         }
-        let version = self.version.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let version =
+            self.version.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
         match version {
             Some((MAJOR, _)) => Ok(()),
             Some((major, minor)) => Err(Error::UnsupportedVersion { major, minor, read: MAJOR }),
-            None => Err(Error::InvalidJson(format!("version is {:?}; it must be two numbers and a point", start(&self.version)))),
+            None => Err(Error::InvalidJson(format!(
+                "version is {:?}; it must be two numbers and a point",
+                start(&self.version)
+            ))),
         }
     }
 }

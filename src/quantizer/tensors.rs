@@ -68,7 +68,6 @@ impl Grid {
         Ok(())
     }
 
-    #[inline]
     pub(super) fn quantize(
         &self,
         cut: Cut,
@@ -134,7 +133,6 @@ impl Grid {
         Ok(())
     }
 
-    #[inline]
     pub(super) fn weight_gradient(
         &self,
         cut: Cut,
@@ -180,7 +178,6 @@ impl Grid {
         Ok(())
     }
 
-    #[inline]
     pub(super) fn scale_gradient(
         &self,
         cut: Cut,
