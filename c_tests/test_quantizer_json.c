@@ -19,6 +19,13 @@ static diffquant_quantizer *restored(void) {
     return quantizer;
 }
 
+static diffquant_quantizer *new_quantizer(void) {
+    diffquant_quantizer *quantizer = NULL;
+    REQUIRE_OK(diffquant_quantizer_new_uniform(4, DIFFQUANT_STE_STANDARD, 0.0f, &quantizer));
+    REQUIRE_OK(diffquant_quantizer_set_scale(quantizer, 0, 0.5f));
+    return quantizer;
+}
+
 /* Forward, backward and back again give the same bits. */
 static void check_same_work(const diffquant_quantizer *one, const diffquant_quantizer *other, size_t n) {
     static float w[MOST_ELEMENTS], g[MOST_ELEMENTS], values[2][MOST_ELEMENTS], grad_w[2][MOST_ELEMENTS];
@@ -46,7 +53,7 @@ static void check_same_work(const diffquant_quantizer *one, const diffquant_quan
     "\"scales\":[0.5],\"zero_points\":null,\"offsets\":null}"
 
 TEST(the_text_of_a_state_is_the_documented_one) {
-    diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    diffquant_quantizer *quantizer = new_quantizer();
     state_text(quantizer);
     CHECK_TEXT(json, NEW_STATE);
     const float scales[] = {0.1f, 1e-45f}, offsets[] = {0.0f, -0.0f};
@@ -139,7 +146,7 @@ TEST(any_scale_and_any_offset_comes_back_to_the_bit) {
 }
 
 TEST(threads_are_no_part_of_a_state) {
-    diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    diffquant_quantizer *quantizer = new_quantizer();
     REQUIRE_OK(diffquant_quantizer_set_threads(quantizer, 7));
     state_text(quantizer);
     CHECK_TEXT(json, NEW_STATE);
@@ -147,7 +154,7 @@ TEST(threads_are_no_part_of_a_state) {
 }
 
 TEST(a_buffer_for_a_state_needs_room_for_the_nul) {
-    diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    diffquant_quantizer *quantizer = new_quantizer();
     const size_t length = strlen(NEW_STATE);
     const size_t caps[] = {0, 1, length - 1, length, length + 1, length + 9};
     for (size_t i = 0; i < COUNT(caps); i++) {
@@ -253,7 +260,7 @@ TEST(what_is_no_state_is_refused_by_name) {
         {"\"shape\":null", "\"shape\":[3,0]", DIFFQUANT_STATUS_INVALID_ARGUMENT, "shape"},
         {"\"shape\":null", "\"shape\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", DIFFQUANT_STATUS_INVALID_ARGUMENT, "17"},
         {"\"shape\":null", "\"shape\":[4611686018427387904,16]", DIFFQUANT_STATUS_SIZE_OVERFLOW, "shape"},
-        {"\"shape\":null", "\"shape\":[3,-1]", DIFFQUANT_STATUS_INVALID_JSON, "1"},
+        {"\"shape\":null", "\"shape\":[3,-1]", DIFFQUANT_STATUS_INVALID_JSON, "number"},
         {"\"PerTensor\",\"channels\":null,\"shape\":null,\"axis\":null",
          "\"PerChannel\",\"shape\":[1,3],\"axis\":2", DIFFQUANT_STATUS_INDEX_OUT_OF_RANGE, "axis"},
         {"[0.5]", "[]", DIFFQUANT_STATUS_LENGTH_MISMATCH, "scales"},
@@ -262,14 +269,14 @@ TEST(what_is_no_state_is_refused_by_name) {
         {"[0.5]", "[0]", DIFFQUANT_STATUS_INVALID_ARGUMENT, "scales"},
         {"[0.5]", "[1e-50]", DIFFQUANT_STATUS_INVALID_ARGUMENT, "scales"},
         {"[0.5]", "[NaN]", DIFFQUANT_STATUS_INVALID_JSON, "JSON"},
-        {"[0.5]", "[null]", DIFFQUANT_STATUS_INVALID_JSON, "null"},
-        {"[0.5]", "[1e39]", DIFFQUANT_STATUS_INVALID_JSON, "number"},
-        {"[0.5]", "[\"0.5\"]", DIFFQUANT_STATUS_INVALID_JSON, "string"},
+        {"[0.5]", "[null]", DIFFQUANT_STATUS_INVALID_JSON, "number"},
+        {"[0.5]", "[1e39]", DIFFQUANT_STATUS_INVALID_ARGUMENT, "scales"},
+        {"[0.5]", "[\"0.5\"]", DIFFQUANT_STATUS_INVALID_JSON, "number"},
         {"[0.5]", "0.5", DIFFQUANT_STATUS_INVALID_JSON, "array"},
         {"\"scales\":[0.5],", "", DIFFQUANT_STATUS_INVALID_JSON, "scales"},
         {"\"zero_points\":null", "\"zero_points\":[0]", DIFFQUANT_STATUS_NOT_APPLICABLE, "symmetric"},
         {"\"offsets\":null", "\"offsets\":[0.0,1.0]", DIFFQUANT_STATUS_LENGTH_MISMATCH, "offsets"},
-        {"\"offsets\":null", "\"offsets\":[1e400]", DIFFQUANT_STATUS_INVALID_JSON, "number"},
+        {"\"offsets\":null", "\"offsets\":[1e400]", DIFFQUANT_STATUS_INVALID_ARGUMENT, "offsets"},
         {"\"rotation_seed\":0", "\"rotation_seed\":-1", DIFFQUANT_STATUS_INVALID_JSON, "1"},
         {"null}", "null} ]", DIFFQUANT_STATUS_INVALID_JSON, "characters"},
     };

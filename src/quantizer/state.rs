@@ -32,6 +32,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
+use std::str::FromStr;
 
 const FORMAT: &str = "diffquant.quantizer";
 
@@ -238,7 +239,7 @@ impl Write for Length {
 }
 
 /// The `expected` numbers of an array, for which memory is asked once and may be refused.
-fn numbers<'a, T: Deserialize<'a>>(argument: &'static str, text: Text<'a>, expected: usize) -> Result<Vec<T>, Error> {
+fn numbers<T: FromStr>(argument: &'static str, text: Text<'_>, expected: usize) -> Result<Vec<T>, Error> {
     let actual = count(text)?;
     if actual != expected {
         return Err(Error::LengthMismatch { argument, actual, expected });
@@ -277,7 +278,7 @@ impl<'a> Visitor<'a> for Count {
 /// Fills a vector to its capacity.
 struct Fill<'v, T>(&'v mut Vec<T>);
 
-impl<'a, T: Deserialize<'a>> DeserializeSeed<'a> for Fill<'_, T> {
+impl<'a, T: FromStr> DeserializeSeed<'a> for Fill<'_, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, array: D) -> Result<(), D::Error> {
@@ -285,7 +286,7 @@ impl<'a, T: Deserialize<'a>> DeserializeSeed<'a> for Fill<'_, T> {
     }
 }
 
-impl<'a, T: Deserialize<'a>> Visitor<'a> for Fill<'_, T> {
+impl<'a, T: FromStr> Visitor<'a> for Fill<'_, T> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -293,11 +294,12 @@ impl<'a, T: Deserialize<'a>> Visitor<'a> for Fill<'_, T> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(element) = elements.next_element()? {
-            if self.0.len() == self.0.capacity() {
-                return Err(A::Error::custom("more numbers than were counted"));
+        // The standard library rounds to the nearest float; what serde_json reads as f64 would be rounded twice.
+        while let Some(text) = elements.next_element::<Text<'a>>()? {
+            match text.get().parse() {
+                Ok(number) if self.0.len() < self.0.capacity() => self.0.push(number),
+                _ => return Err(A::Error::custom("no number, or not one of its kind")),
             }
-            self.0.push(element);
         }
         Ok(())
     }
