@@ -10,7 +10,7 @@
 use super::Grid;
 use crate::calibrate;
 use crate::error::Error;
-use crate::kernels::{Cut, Gradients, Input, Output, Rotation};
+use crate::kernels::{Cut, Gradients, Groups, Input, Output, Rotation};
 use crate::ste::SteVariant;
 
 impl Grid {
@@ -64,12 +64,12 @@ impl Grid {
         let rotation = self.rotation(w.len())?;
         match values {
             Some(values) => rotation.around(w, values, self.threads, |w, values| {
-                self.quantize(cut, self.parameters.groups(), w, codes, Some(values));
+                self.quantize_apart(cut, self.parameters.groups(), w, codes, Some(values));
             }),
             None if codes.is_none() => {}
             None => {
                 let rotated = rotation.rotated(w, self.threads)?;
-                self.quantize(cut, self.parameters.groups(), rotated[..].into(), codes, None);
+                self.quantize_apart(cut, self.parameters.groups(), rotated[..].into(), codes, None);
             }
         }
         Ok(())
@@ -84,13 +84,13 @@ impl Grid {
         grad_w: Output<'_, f32>,
     ) -> Result<(), Error> {
         if self.passes_all() {
-            self.weight_gradient(cut, w, None, grad_out, grad_w);
+            self.weight_gradient_apart(cut, w, grad_out, grad_w);
             return Ok(());
         }
         let rotation = self.rotation(w.len())?;
         let rotated = rotation.rotated(w, self.threads)?;
         rotation.around(grad_out, grad_w, self.threads, |grad_out, grad_w| {
-            self.weight_gradient(cut, rotated[..].into(), None, grad_out, grad_w);
+            self.weight_gradient_apart(cut, rotated[..].into(), grad_out, grad_w);
         });
         Ok(())
     }
@@ -110,19 +110,43 @@ impl Grid {
             Some(grad_w) if !self.passes_all() => {
                 rotation.around(grad_out, grad_w, self.threads, |grad_out, grad_w| {
                     let gradients = Gradients { weights: Some(grad_w), scales, offsets };
-                    self.scale_gradient(cut, rotated[..].into(), grad_out, gradients);
+                    self.scale_gradient_apart(cut, rotated[..].into(), grad_out, gradients);
                 });
             }
             weights => {
                 let rotated_grad = rotation.rotated(grad_out, self.threads)?;
                 let gradients = Gradients { weights: None, scales, offsets };
-                self.scale_gradient(cut, rotated[..].into(), rotated_grad[..].into(), gradients);
+                self.scale_gradient_apart(cut, rotated[..].into(), rotated_grad[..].into(), gradients);
                 if let Some(grad_w) = weights {
-                    self.weight_gradient(cut, w, None, grad_out, grad_w);
+                    self.weight_gradient_apart(cut, w, grad_out, grad_w);
                 }
             }
         }
         Ok(())
+    }
+
+    // What a plain call has inlined into it, once more for all that rotate.
+
+    #[inline(never)]
+    pub(super) fn quantize_apart(
+        &self,
+        cut: Cut,
+        groups: Groups<'_>,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+    ) {
+        self.quantize(cut, groups, w, codes, values);
+    }
+
+    #[inline(never)]
+    fn weight_gradient_apart(&self, cut: Cut, w: Input<'_, f32>, grad_out: Input<'_, f32>, grad_w: Output<'_, f32>) {
+        self.weight_gradient(cut, w, None, grad_out, grad_w);
+    }
+
+    #[inline(never)]
+    fn scale_gradient_apart(&self, cut: Cut, w: Input<'_, f32>, grad_out: Input<'_, f32>, gradients: Gradients<'_>) {
+        self.scale_gradient(cut, w, grad_out, gradients);
     }
 
     /// Whether the gradient of a weight is that of its value, to which no rotation matters.

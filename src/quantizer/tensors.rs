@@ -68,6 +68,7 @@ impl Grid {
         Ok(())
     }
 
+    #[inline(always)]
     pub(super) fn quantize(
         &self,
         cut: Cut,
@@ -106,9 +107,9 @@ impl Grid {
         }
         match (rotation, values) {
             (Some(rotation), Some(values)) => rotation.around(w, values, self.threads, |w, values| {
-                self.quantize(cut, parameters.groups(), w, codes, Some(values));
+                self.quantize_apart(cut, parameters.groups(), w, codes, Some(values));
             }),
-            (_, values) => self.quantize(cut, parameters.groups(), quantized, codes, values),
+            (_, values) => self.quantize_apart(cut, parameters.groups(), quantized, codes, values),
         }
         Ok(())
     }
@@ -133,6 +134,7 @@ impl Grid {
         Ok(())
     }
 
+    #[inline(always)]
     pub(super) fn weight_gradient(
         &self,
         cut: Cut,
@@ -178,6 +180,7 @@ impl Grid {
         Ok(())
     }
 
+    #[inline(always)]
     pub(super) fn scale_gradient(
         &self,
         cut: Cut,
