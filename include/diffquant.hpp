@@ -1156,7 +1156,7 @@ public:
     /// Takes a C object into ownership.
     /// @param object the C object, which nobody else may free; null gives what a move leaves behind
     /// @return its owner
-    [[nodiscard]] static Rotation adopt(diffquant_rotation *object) noexcept { return Rotation(object); }
+    [[nodiscard]] static Rotation adopt(diffquant_rotation *object) noexcept { return Rotation(object, adopted{}); }
 
     /// @return elements of a row: diffquant_rotation_length()
     [[nodiscard]] std::size_t length() const { return get<std::size_t>(diffquant_rotation_length); }
@@ -1172,7 +1172,8 @@ public:
     void apply_transpose(View<float> x) const { call(diffquant_rotation_apply_transpose, x.data(), x.size()); }
 
 private:
-    explicit Rotation(diffquant_rotation *object) noexcept : Handle(object) {}
+    struct adopted {}; // a length of 0 is no null pointer
+    Rotation(diffquant_rotation *object, adopted) noexcept : Handle(object) {}
 };
 
 } // namespace diffquant

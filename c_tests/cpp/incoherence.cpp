@@ -1,6 +1,8 @@
 // Rotations, and a quantizer's state as text.
 #include "checks.hpp"
 
+#include <cmath>
+
 TEST(a_rotation_turns_rows_in_place_and_back) {
     const Rotation rotation(4, 3);
     CHECK(rotation.length() == 4);
