@@ -38,7 +38,7 @@ TEST(a_quantizer_rotates_when_it_is_told_to) {
     CHECK(quantizer.incoherence() && quantizer.rotation_seed() == 5);
     Floats w{1.0f, -2.0f, 0.5f, 4.0f};
     quantizer.init_scale(w);
-    const Quantized quantized = quantizer.forward(w);
+    const diffquant::Quantized quantized = quantizer.forward(w);
     Floats turned = w;
     Rotation(4, 5).apply(turned);
     quantizer.set_incoherence(false);
