@@ -18,6 +18,7 @@
 #define CHANNEL 1024
 #define BLOCK 32
 #define TOKEN 128
+#define ROW 4096
 #define BITS 4
 #define SCALE 0.125f
 
@@ -187,6 +188,19 @@ static diffquant_status observe_histogram(diffquant_quantizer *quantizer, size_t
     return observe(DIFFQUANT_OBSERVER_KIND_HISTOGRAM, n);
 }
 
+/* Rows of ROW weights in place, or one row of all n where there are fewer; what comes out does not grow. */
+static diffquant_status rotate(diffquant_quantizer *quantizer, size_t n) {
+    static diffquant_rotation *rotation;
+    const size_t row = n < ROW ? n : ROW;
+    size_t length = 0;
+    (void)quantizer;
+    if (rotation == NULL || (require(diffquant_rotation_length(rotation, &length)), length != row)) {
+        diffquant_rotation_free(rotation);
+        require(diffquant_rotation_new(row, 1, &rotation));
+    }
+    return diffquant_rotation_apply(rotation, out, n);
+}
+
 /* ---- The kernels ------------------------------------------------------------------------------------------------- */
 
 struct kernel {
@@ -223,6 +237,7 @@ static const struct kernel kernels[] = {
     {"init-scale-last-axis", last_axis, init_scale},
     {"observe-min-max", standard, observe_min_max},
     {"observe-histogram", standard, observe_histogram},
+    {"rotation-rows-of-4096", standard, rotate},
 };
 
 #define KERNELS (sizeof(kernels) / sizeof(kernels)[0])

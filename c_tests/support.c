@@ -52,6 +52,8 @@ struct quantizer_state state_of(const diffquant_quantizer *quantizer) {
     REQUIRE_OK(diffquant_quantizer_code_range(quantizer, &state.code_range));
     REQUIRE_OK(diffquant_quantizer_code_bounds(quantizer, &state.smallest, &state.largest));
     REQUIRE_OK(diffquant_quantizer_symmetric(quantizer, &state.symmetric));
+    REQUIRE_OK(diffquant_quantizer_incoherence(quantizer, &state.incoherence));
+    REQUIRE_OK(diffquant_quantizer_rotation_seed(quantizer, &state.rotation_seed));
     REQUIRE_OK(diffquant_quantizer_scale_count(quantizer, &state.scale_count));
     REQUIRE(state.scale_count <= MOST_SCALES);
     REQUIRE_OK(diffquant_quantizer_scales(quantizer, state.scales, state.scale_count));
@@ -80,6 +82,8 @@ void check_state(const diffquant_quantizer *quantizer, const struct quantizer_st
     check_int(now.smallest, before->smallest, "the smallest code", file, line);
     check_int(now.largest, before->largest, "the largest code", file, line);
     check_uint(now.symmetric, before->symmetric, "symmetric", file, line);
+    check_uint(now.incoherence, before->incoherence, "incoherence", file, line);
+    check_uint(now.rotation_seed, before->rotation_seed, "rotation_seed", file, line);
     check_uint(now.scale_count, before->scale_count, "scale_count", file, line);
     if (now.scale_count == before->scale_count) {
         check_floats(now.scales, before->scales, now.scale_count, "scales", file, line);

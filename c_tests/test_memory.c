@@ -98,6 +98,29 @@ TEST(zero_points_offsets_ranges_and_scale_steps_allocate_nothing) {
     diffquant_quantizer_free(q);
 }
 
+TEST(a_rotation_and_writing_a_state_allocate_nothing) {
+    const struct alloc_probe *probe = alloc_probe_find();
+    if (probe == NULL) {
+        return;
+    }
+    static const float scales[] = {0.5f, 0.3f, 1.7f};
+    static float x[300];
+    char json[1024];
+    size_t length = 0;
+    diffquant_quantizer *q = channel_quantizer(4, scales, 3);
+    diffquant_rotation *rotation = NULL;
+    REQUIRE_OK(diffquant_rotation_new(100, 1, &rotation));
+    probe->start(0);
+    diffquant_status status = diffquant_rotation_apply(rotation, x, 300);
+    status |= diffquant_rotation_apply_transpose(rotation, x, 300);
+    status |= diffquant_quantizer_to_json(q, json, sizeof json, &length);
+    const long asked = probe->stop();
+    CHECK_UINT(status, DIFFQUANT_STATUS_OK);
+    CHECK_INT(asked, 0);
+    diffquant_rotation_free(rotation);
+    diffquant_quantizer_free(q);
+}
+
 TEST(reporting_a_failure_allocates_nothing) {
     const struct alloc_probe *probe = alloc_probe_find();
     if (probe == NULL) {
@@ -138,6 +161,8 @@ static diffquant_quantizer *quantizer;
 static struct config_text text;
 static diffquant_config *made_config;
 static diffquant_quantizer *made_quantizer;
+static diffquant_rotation *made_rotation;
+static char state_text[1024];
 
 static diffquant_status call_config_new(void) {
     return diffquant_config_new(&made_config);
@@ -256,14 +281,58 @@ static void make_observers(void) {
     REQUIRE_OK(diffquant_observer_to_json(other_observer, observer_json, sizeof observer_json, &length));
 }
 
+static diffquant_status call_quantizer_from_json(void) {
+    return diffquant_quantizer_from_json(state_text, strlen(state_text), &made_quantizer);
+}
+static diffquant_status call_rotation_new(void) {
+    return diffquant_rotation_new(100, 1, &made_rotation);
+}
+
+/* The rest on a quantizer that rotates, which is why these allocate. */
+
+static float rotated_grad[6], rotated_scales[3];
+
+static diffquant_status call_rotated_forward(void) {
+    return diffquant_quantizer_forward(quantizer, calibration_weights, 6, NULL, dynamic_values);
+}
+static diffquant_status call_rotated_forward_codes(void) {
+    return diffquant_quantizer_forward(quantizer, calibration_weights, 6, dynamic_codes, NULL);
+}
+static diffquant_status call_rotated_backward(void) {
+    return diffquant_quantizer_backward(quantizer, calibration_weights, NULL, calibration_weights, 6, dynamic_values);
+}
+static diffquant_status call_rotated_backward_scale(void) {
+    return diffquant_quantizer_backward_scale(quantizer, calibration_weights, calibration_weights, 6, dynamic_values,
+                                              dynamic_scales);
+}
+static diffquant_status call_rotated_backward_scale_alone(void) {
+    return diffquant_quantizer_backward_scale(quantizer, calibration_weights, calibration_weights, 6, NULL,
+                                              dynamic_scales);
+}
+static diffquant_status call_rotated_backward_scale_offset(void) {
+    return diffquant_quantizer_backward_scale_offset(quantizer, calibration_weights, rotated_grad, 6, dynamic_values,
+                                                     dynamic_scales, rotated_scales);
+}
+static diffquant_status call_rotated_dequantize(void) {
+    static const int8_t codes[6] = {1, 2, 3, 4, 5, 6};
+    return diffquant_quantizer_dequantize(quantizer, codes, 6, dynamic_values);
+}
+
 /* Lets the first allocation fail, then the second, and so on until the call succeeds. */
-static void check_every_failure(const struct alloc_probe *probe, const char *name, diffquant_status (*call)(void)) {
+static void check_every_failure(const struct alloc_probe *probe, const char *name, diffquant_status (*call)(void),
+                                uint32_t incoherence) {
     static const float scales[] = {0.5f, 0.3f, 1.7f};
     config = default_config();
     quantizer = channel_quantizer(4, scales, 3);
     text = text_of(config);
+    size_t length = 0;
+    REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_LSQ_PLUS, 0.0f));
+    REQUIRE_OK(diffquant_quantizer_set_offsets(quantizer, scales, 3));
+    REQUIRE_OK(diffquant_quantizer_set_incoherence(quantizer, incoherence));
+    REQUIRE_OK(diffquant_quantizer_to_json(quantizer, state_text, sizeof state_text, &length));
     make_observers();
     const struct observer_text observed = observer_text_of(observer);
+    made_rotation = NULL;
     touch_not(dynamic_values, sizeof dynamic_values);
     touch_not(dynamic_scales, sizeof dynamic_scales);
     touch_not(dynamic_codes, sizeof dynamic_codes);
@@ -292,6 +361,7 @@ static void check_every_failure(const struct alloc_probe *probe, const char *nam
         CHECK(made_quantizer == no_quantizer());
         CHECK(made_observer == no_observer());
         CHECK_OBSERVER(observer, &observed);
+        CHECK(made_rotation == NULL);
         CHECK_STATE(quantizer, &before);
         CHECK_CONFIG(config, &text);
         CHECK(still_untouched(dynamic_values, sizeof dynamic_values));
@@ -311,6 +381,7 @@ static void check_every_failure(const struct alloc_probe *probe, const char *nam
     }
     diffquant_observer_free(observer);
     diffquant_observer_free(other_observer);
+    diffquant_rotation_free(made_rotation);
     diffquant_quantizer_free(quantizer);
     diffquant_config_free(config);
     /* Whatever was made since the probe was started, is freed. */
@@ -347,9 +418,28 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
         {"observer_observe", call_observer_observe},
         {"observer_merge", call_observer_merge},
         {"quantizer_init_scale_from_observer", call_init_from_observer},
+        {"quantizer_from_json", call_quantizer_from_json},
+        {"rotation_new", call_rotation_new},
+    };
+    static const struct {
+        const char *name;
+        diffquant_status (*call)(void);
+    } rotated_calls[] = {
+        {"rotated forward", call_rotated_forward},
+        {"rotated forward, codes", call_rotated_forward_codes},
+        {"rotated backward", call_rotated_backward},
+        {"rotated backward_scale", call_rotated_backward_scale},
+        {"rotated backward_scale, weights left out", call_rotated_backward_scale_alone},
+        {"rotated backward_scale_offset", call_rotated_backward_scale_offset},
+        {"rotated dequantize", call_rotated_dequantize},
+        {"rotated init_scale", call_init_scale},
+        {"rotated forward_dynamic", call_forward_dynamic},
     };
     const struct alloc_probe *probe = alloc_probe_find();
     for (size_t i = 0; probe != NULL && i < COUNT(calls); i++) {
-        check_every_failure(probe, calls[i].name, calls[i].call);
+        check_every_failure(probe, calls[i].name, calls[i].call, 0);
+    }
+    for (size_t i = 0; probe != NULL && i < COUNT(rotated_calls); i++) {
+        check_every_failure(probe, rotated_calls[i].name, rotated_calls[i].call, 1);
     }
 }

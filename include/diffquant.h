@@ -27,8 +27,8 @@
  *   diffquant_last_error_message(). A call that is refused has changed nothing and written nothing, except where its comment
  *   says so. The comments name statuses without their prefix: NULL_POINTER is DIFFQUANT_STATUS_NULL_POINTER. A returned
  *   INTERNAL means a defect of the library, for any function.
- * - Handles. Configurations, quantizers and observers are made by functions with an `out` argument and freed by the function
- *   named there. Freeing NULL does nothing. A freed handle must not be used again.
+ * - Handles. Configurations, quantizers, observers and rotations are made by functions with an `out` argument and freed by the
+ *   function named there. Freeing NULL does nothing. A freed handle must not be used again.
  * - Pointers. A NULL handle, or NULL data with n > 0, is refused; so is a pointer that is not aligned for its type. With
  *   n = 0 a tensor function touches nothing and its data pointers may be anything. Arguments whose comment says
  *   "may be NULL" are optional. Every pointer may be answered with MISALIGNED, named below for buffers alone.
@@ -94,6 +94,20 @@ typedef struct diffquant_observer diffquant_observer;
  * straight-through estimator.
  */
 typedef struct diffquant_quantizer diffquant_quantizer;
+
+/**
+ * An orthonormal rotation of rows of one length: random signs, then a Hadamard transform.
+ *
+ * It spreads a weight that is far larger than the others over its row, so that it does not stretch the grid of all. A quantizer
+ * with diffquant_quantizer_set_incoherence rotates by itself; this is for what has to be rotated along with it, such as the
+ * activations that meet rotated weights. (Chee et al. 2023, arXiv 2307.13304; Tseng et al. 2024, arXiv 2402.04396)
+ *
+ * A length that is no power of two is cut into blocks that are, largest first: 100 is 64 + 32 + 4, 3 is 2 + 1; a
+ * block of 1 only gets its sign. A block x of m elements becomes H (s * x) / sqrt(m). H is Sylvester's matrix, whose element
+ * (i, j) is -1 where i and j have an odd number of bits in common, else 1. The signs s are bits of SplitMix64 started with
+ * the seed, 1 for minus: element i of the row has bit i % 64, counted from the lowest, of output i / 64. This never changes.
+ */
+typedef struct diffquant_rotation diffquant_rotation;
 
 /**
  * What became of a call: DIFFQUANT_STATUS_OK or why it was refused. Numbers never change once released.
@@ -353,7 +367,7 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_PRESET_PIQ3 0
 
 /**
- * 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set.
+ * 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set: its quantizers rotate every row.
  */
 #define DIFFQUANT_PRESET_PIQ2 1
 
@@ -859,7 +873,7 @@ diffquant_status diffquant_config_set_weight_decay(diffquant_config *config, flo
 diffquant_status diffquant_config_weight_decay(const diffquant_config *config, float *out);
 
 /**
- * Sets use_incoherence: whether weights are to be rotated before they are quantized (not acted on by this version).
+ * Sets use_incoherence: whether weights are rotated before they are quantized, see diffquant_quantizer_set_incoherence.
  *
  * @param config the configuration to change
  * @param use_incoherence 0 or 1; 0 by default
@@ -869,7 +883,7 @@ diffquant_status diffquant_config_set_use_incoherence(diffquant_config *config,
                                                       uint32_t use_incoherence);
 
 /**
- * Gets use_incoherence: whether weights are to be rotated before they are quantized (not acted on by this version).
+ * Gets use_incoherence: whether weights are rotated before they are quantized, see diffquant_quantizer_set_incoherence.
  *
  * @param config the configuration to read
  * @param out receives the field
@@ -1346,7 +1360,8 @@ diffquant_status diffquant_quantizer_init_scale_with(diffquant_quantizer *quanti
  *
  * MAX_ABS and MIN_MAX are exact, from the range of any observer. PERCENTILE, MSE and LSQ need a histogram, in which a bin is
  * 1/16 of a power of two wide: elements are taken to be spread evenly in a bin. The observer's group g gives scale g, so
- * there must be as many groups as scales. Otherwise as diffquant_quantizer_init_scale_with. Allocates.
+ * there must be as many groups as scales. A quantizer with incoherence quantizes rotated rows: its observer has to have seen
+ * rotated batches, see diffquant_rotation. Otherwise as diffquant_quantizer_init_scale_with. Allocates.
  *
  * @param quantizer the quantizer to change
  * @param observer what has seen the data; it stays as it is
@@ -1385,19 +1400,116 @@ diffquant_status diffquant_quantizer_apply_scale_step(diffquant_quantizer *quant
                                                       size_t *projected);
 
 /**
+ * Starts or stops rotating every row before it is quantized (diffquant_rotation), against weights far larger than the others.
+ *
+ * With R the rotation, forward gives the codes of R w, and the values of those rotated back, which are near w again; dequantize
+ * rotates back what it gives. Backward sends R grad_out through the estimator at R w, and rotates back what comes
+ * out; calibration looks at R w. Scales, zero points and offsets thus belong to places of R w: calibrate them after
+ * this call, which leaves them as they are. The values given to backward are not looked at.
+ *
+ * A row is the last dimension of the shape where one was declared, else a channel, else the whole tensor: declare a
+ * convolution's weights as [out][in * height * width]. A NaN or an infinity among the weights spoils the codes of its row.
+ *
+ * Forward, backward and dequantize then allocate, as they do not otherwise: 4 bytes for each element of a row, and for each element of
+ * the tensor in forward without values, forward_dynamic and backward (8 in backward_scale under STANDARD, under
+ * LEARNED_STEP_SIZE and without grad_w). They can be refused with OUT_OF_MEMORY.
+ *
+ * @param quantizer the quantizer to change
+ * @param incoherence 0 or 1; 0 in a new quantizer, unless its configuration has use_incoherence
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_incoherence(diffquant_quantizer *quantizer,
+                                                     uint32_t incoherence);
+
+/**
+ * Whether every row is rotated before it is quantized.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives 0 or 1
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_incoherence(const diffquant_quantizer *quantizer, uint32_t *out);
+
+/**
+ * Chooses the signs of the rotation, as the seed of diffquant_rotation_new does. Codes stand for their values only with the seed
+ * that they were made with.
+ *
+ * @param quantizer the quantizer to change
+ * @param seed any; 0 in a new quantizer
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_rotation_seed(diffquant_quantizer *quantizer,
+                                                       uint64_t seed);
+
+/**
+ * The seed of the rotation's signs.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives the seed
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_rotation_seed(const diffquant_quantizer *quantizer, uint64_t *out);
+
+/**
+ * Writes everything that a quantizer is, as JSON on one line with a NUL at the end: what was set, and every scale, zero point and
+ * offset, from which diffquant_quantizer_from_json makes the same quantizer, bit for bit.
+ *
+ * To learn the length, call with cap = 0. Threads (diffquant_quantizer_set_threads, diffquant_quantizer_set_parallel_for) are
+ * left out: they are the process's. Allocates nothing. The fields:
+ *
+ * - format: "diffquant.quantizer"; version: "1.0", a major and a minor number;
+ * - bits; pi_k: k, or null for a uniform quantizer; code_range: "Full", "Narrow" or "Unsigned"; symmetric: true or false;
+ *   rounding: "HalfAway" or "HalfEven"; ste_variant and granularity: as in the JSON of a configuration;
+ * - channels: how many, per channel without a shape, else null; shape and axis: a shape that means the same as the one that was
+ *   declared, null without one;
+ * - use_incoherence: true or false; rotation_seed: a whole number below 2^64;
+ * - scales: one float per group, in the order of diffquant_granularity, with the digits that tell it from every other float;
+ *   zero_points: whole numbers, null where all are the range's; offsets: floats, null where all are 0.
+ *
+ * @param quantizer the quantizer to write
+ * @param buf receives the text; may be NULL when cap is 0
+ * @param cap the size of buf in bytes
+ * @param len receives the length of the text without the NUL, also when buf is too small
+ * @return DIFFQUANT_STATUS_OK; BUFFER_TOO_SMALL unless cap > *len; NULL_POINTER; OVERLAP of buf and len; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_to_json(const diffquant_quantizer *quantizer,
+                                             char *buf,
+                                             size_t cap,
+                                             size_t *len);
+
+/**
+ * Makes the quantizer whose state diffquant_quantizer_to_json wrote, bit for bit; it uses one thread until told otherwise.
+ *
+ * Every state of version 1.x is read: fields that this version does not know are ignored, and pi_k, channels, shape, axis,
+ * zero_points and offsets may be absent for null, use_incoherence for false, rotation_seed for 0. A state of another major version is refused
+ * with UNSUPPORTED and a message that names it. Values are judged as by the functions that set them.
+ *
+ * @param json UTF-8 text; a NUL at the end is not needed
+ * @param len its length in bytes, at most 256 MiB
+ * @param out receives the handle; free it with diffquant_quantizer_free
+ * @return DIFFQUANT_STATUS_OK; INVALID_JSON for text that is no state; INVALID_UTF8; UNSUPPORTED for another major version;
+ *         INVALID_ARGUMENT for a value that may not be set, such as a scale of 0; LENGTH_MISMATCH unless there is a number per
+ *         group; NOT_APPLICABLE for zero_points of a symmetric quantizer; INDEX_OUT_OF_RANGE for axis; NULL_POINTER;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_from_json(const char *json,
+                                               size_t len,
+                                               diffquant_quantizer **out);
+
+/**
  * Quantizes n weights: code = clamp(round((w - offset) / step) + zero_point, qmin, qmax),
  * value = (code - zero_point) * step + offset.
  *
  * In a new quantizer zero points and offsets are 0, and qmin and qmax are -2^(bits-1) and 2^(bits-1) - 1. The quotient is the
  * IEEE one. NaN gives the zero point, an infinity the code at its end of the range; without an offset a value is never
- * -0.0. Allocates nothing.
+ * -0.0. Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights
  * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param codes receives n codes; may be NULL
  * @param values receives n values; may be NULL, may be w itself
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantizer,
                                              const float *w,
@@ -1408,7 +1520,7 @@ diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantize
 /**
  * The gradient of the loss by each weight, by the formula of the quantizer's estimator (see diffquant_ste).
  *
- * Allocates nothing.
+ * Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights, as given to forward
@@ -1416,7 +1528,7 @@ diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantize
  * @param grad_out n gradients of the loss by each value
  * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_backward(const diffquant_quantizer *quantizer,
                                               const float *w,
@@ -1466,7 +1578,8 @@ diffquant_status diffquant_quantizer_forward_dynamic(const diffquant_quantizer *
  * gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste). r(v) - v is computed as
  * (r(v) * step - (w - offset)) * (1 / step) with the difference rounded once, which is closer to the truth than v is.
  *
- * The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
+ * The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing, unless
+ * weights are rotated (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights, as given to forward
@@ -1475,7 +1588,7 @@ diffquant_status diffquant_quantizer_forward_dynamic(const diffquant_quantizer *
  *          neither
  * @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
  * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_backward_scale(const diffquant_quantizer *quantizer,
                                                     const float *w,
@@ -1500,7 +1613,7 @@ diffquant_status diffquant_quantizer_backward_scale(const diffquant_quantizer *q
  * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
  * @param grad_offset receives as many floats as grad_scale
  * @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for another estimator; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
- *         SIZE_OVERFLOW
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_backward_scale_offset(const diffquant_quantizer *quantizer,
                                                            const float *w,
@@ -1514,13 +1627,13 @@ diffquant_status diffquant_quantizer_backward_scale_offset(const diffquant_quant
  * Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are
  * taken as they are.
  *
- * Allocates nothing.
+ * Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param codes n codes
  * @param n number of codes, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param values receives n values
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quantizer,
                                                 const int8_t *codes,
@@ -1731,6 +1844,59 @@ diffquant_status diffquant_observer_range(const diffquant_observer *observer,
  * @param observer the observer, or NULL
  */
 void diffquant_observer_free(diffquant_observer *observer);
+
+/**
+ * Makes a rotation.
+ *
+ * @param length elements of a row, at least 1
+ * @param seed chooses the signs; the same seed gives the same rotation, always
+ * @param out receives the handle; free it with diffquant_rotation_free
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT for a length of 0; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_rotation_new(size_t length, uint64_t seed, diffquant_rotation **out);
+
+/**
+ * Elements of a row.
+ *
+ * @param rotation the rotation to read
+ * @param out receives the number
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_rotation_length(const diffquant_rotation *rotation, size_t *out);
+
+/**
+ * Rotates n / length rows in place. Allocates nothing.
+ *
+ * Each row keeps its length as a vector, within rounding. A NaN or an infinity spreads over its block.
+ *
+ * @param rotation the rotation; safe to share between threads
+ * @param x n elements, rows one after the other
+ * @param n number of elements, a multiple of the length; with 0 nothing is touched
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_rotation_apply(const diffquant_rotation *rotation, float *x, size_t n);
+
+/**
+ * Rotates n / length rows back in place: by the transpose, which is the inverse, within rounding. Allocates nothing.
+ *
+ * For values on their way out of rotated weights, and for gradients on their way back. Sums on the way are up to the square root
+ * of the length times larger than what comes out.
+ *
+ * @param rotation the rotation; safe to share between threads
+ * @param x n elements, rows one after the other
+ * @param n number of elements, a multiple of the length; with 0 nothing is touched
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_rotation_apply_transpose(const diffquant_rotation *rotation,
+                                                    float *x,
+                                                    size_t n);
+
+/**
+ * Frees a rotation.
+ *
+ * @param rotation the rotation, or NULL
+ */
+void diffquant_rotation_free(diffquant_rotation *rotation);
 
 /**
  * Chooses the instruction set of the whole process, from the next call on. Safe to call at any time, from any thread.

@@ -19,8 +19,8 @@
  * - Errors. Whatever the C library refuses is thrown as diffquant::Error, which carries the status and the message; so
  *   are lengths that do not fit each other, which C cannot see (Status::LengthMismatch). A call that throws has changed
  *   nothing and written nothing. Functions that return a container may also throw std::bad_alloc.
- * - Objects. Config, Quantizer and Observer own what they hold, can be moved, and are copied only by clone(). One that was moved
- *   from may be destroyed or assigned to; calls on it throw Error with Status::NullPointer.
+ * - Objects. Config, Quantizer, Observer and Rotation own what they hold and can be moved; the first three are copied, only by
+ *   clone(). One that was moved from may be destroyed or assigned to; calls on it throw Error with Status::NullPointer.
  * - Threads. Const members of one object may run at the same time; any other member needs the object to itself.
  *   Different objects are independent.
  * - Buffers. Tensors are given as View: std::vector, std::array, C arrays, std::span and {pointer, length} convert. Two
@@ -290,10 +290,16 @@ template <class T>
 }
 
 /// How each C type is freed.
+// An empty view may point nowhere, which C would take for a mistake of another kind.
+[[nodiscard]] inline const char *start(std::string_view text) noexcept {
+    return text.data() != nullptr ? text.data() : "";
+}
+
 struct Free {
     void operator()(diffquant_config *config) const noexcept { diffquant_config_free(config); }
     void operator()(diffquant_quantizer *quantizer) const noexcept { diffquant_quantizer_free(quantizer); }
     void operator()(diffquant_observer *observer) const noexcept { diffquant_observer_free(observer); }
+    void operator()(diffquant_rotation *rotation) const noexcept { diffquant_rotation_free(rotation); }
 };
 
 } // namespace detail
@@ -301,7 +307,8 @@ struct Free {
 
 // ---- Ownership ------------------------------------------------------------------------------------------------------
 
-/// The one owner of a C object: what Config, Quantizer and Observer have in common. Moved, never copied; frees what it holds.
+/// The one owner of a C object: what Config, Quantizer, Observer and Rotation have in common. Moved, never copied; frees what it
+/// holds.
 /// @tparam Object the C type
 template <class Object>
 class Handle {
@@ -344,6 +351,19 @@ protected:
         return detail::result<T>(function, native_handle(), arguments...);
     }
 
+    // What a C function writes as text.
+    template <class Function>
+    [[nodiscard]] std::string text(Function function) const {
+        std::size_t length = 0;
+        const diffquant_status status = function(native_handle(), nullptr, 0, &length);
+        if (status != DIFFQUANT_STATUS_BUFFER_TOO_SMALL) {
+            detail::check(status);
+        }
+        std::string text(length, '\0');
+        call(function, text.data(), length + 1, &length); // a string has room for the NUL
+        return text;
+    }
+
 private:
     std::unique_ptr<Object, detail::Free> object_;
     /// @endcond
@@ -379,9 +399,7 @@ public:
     /// @return the configuration
     /// @throws Error with InvalidJson, InvalidUtf8 or SizeOverflow
     [[nodiscard]] static Config from_json(std::string_view json) {
-        // An empty view may point nowhere, which C would take for a mistake of another kind.
-        const char *text = json.data() != nullptr ? json.data() : "";
-        return Config(detail::result<diffquant_config *>(diffquant_config_from_json, text, json.size()));
+        return Config(detail::result<diffquant_config *>(diffquant_config_from_json, detail::start(json), json.size()));
     }
 
     /// Takes a C object into ownership.
@@ -397,16 +415,7 @@ public:
     /// Writes JSON, indented by two spaces: diffquant_config_to_json().
     /// @return UTF-8 text
     /// @throws Error with InvalidConfig for a number that JSON cannot express
-    [[nodiscard]] std::string to_json() const {
-        std::size_t length = 0;
-        const diffquant_status status = diffquant_config_to_json(native_handle(), nullptr, 0, &length);
-        if (status != DIFFQUANT_STATUS_BUFFER_TOO_SMALL) {
-            detail::check(status);
-        }
-        std::string text(length, '\0');
-        call(diffquant_config_to_json, text.data(), length + 1, &length); // a string has room for the NUL
-        return text;
-    }
+    [[nodiscard]] std::string to_json() const { return text(diffquant_config_to_json); }
 
     /// Throws when the configuration makes no sense: diffquant_config_validate().
     /// @throws Error with InvalidConfig, whose message names the first field that is wrong
@@ -581,14 +590,14 @@ public:
     /// @return the weight decay of the optimiser: diffquant_config_weight_decay()
     [[nodiscard]] float weight_decay() const { return get<float>(diffquant_config_weight_decay); }
 
-    /// Sets whether weights are to be rotated before they are quantized: diffquant_config_set_use_incoherence().
+    /// Sets whether weights are rotated before they are quantized: diffquant_config_set_use_incoherence().
     /// @param use_incoherence whether
     /// @return this configuration
     Config &set_use_incoherence(bool use_incoherence) {
         return set(diffquant_config_set_use_incoherence, flag(use_incoherence));
     }
 
-    /// @return whether weights are to be rotated before they are quantized: diffquant_config_use_incoherence()
+    /// @return whether weights are rotated before they are quantized: diffquant_config_use_incoherence()
     [[nodiscard]] bool use_incoherence() const { return get<std::uint32_t>(diffquant_config_use_incoherence) != 0; }
 
     /// Sets whether the zero points of a quantizer are fixed: diffquant_config_set_symmetric().
@@ -817,7 +826,8 @@ struct Gradients {
 /// The tensor functions (forward, forward_dynamic, backward, backward_scale, backward_scale_offset, dequantize) take
 /// views of n elements, as many as the shape has or a multiple of the channel count; with n = 0 they touch nothing.
 /// They throw Error with LengthMismatch, NoShape, Overlap, Misaligned, NullPointer or SizeOverflow. But for
-/// forward_dynamic the forms with outputs allocate nothing; the forms that return containers are for convenience.
+/// forward_dynamic, and with incoherence, the forms with outputs allocate nothing; the forms that return containers are
+/// for convenience.
 class Quantizer : public Handle<diffquant_quantizer> {
 public:
     /// What a configuration describes: diffquant_quantizer_new(). The configuration is copied.
@@ -856,6 +866,20 @@ public:
     [[nodiscard]] Quantizer clone() const {
         return Quantizer(detail::result<diffquant_quantizer *>(diffquant_quantizer_clone, native_handle()));
     }
+
+    /// The one whose state to_json() wrote, bit for bit: diffquant_quantizer_from_json().
+    /// @param json UTF-8 text, at most 256 MiB
+    /// @return the quantizer
+    /// @throws Error with InvalidJson, InvalidUtf8, Unsupported for another major version, InvalidArgument,
+    ///         LengthMismatch, NotApplicable, IndexOutOfRange or SizeOverflow
+    [[nodiscard]] static Quantizer from_json(std::string_view json) {
+        return Quantizer(
+            detail::result<diffquant_quantizer *>(diffquant_quantizer_from_json, detail::start(json), json.size()));
+    }
+
+    /// Writes everything that it is as JSON on one line: diffquant_quantizer_to_json().
+    /// @return UTF-8 text
+    [[nodiscard]] std::string to_json() const { return text(diffquant_quantizer_to_json); }
 
     // What it is
 
@@ -908,6 +932,24 @@ public:
     [[nodiscard]] Rounding rounding() const {
         return static_cast<Rounding>(get<diffquant_rounding>(diffquant_quantizer_rounding));
     }
+
+    // Incoherence
+
+    /// Starts or stops rotating every row before it is quantized: diffquant_quantizer_set_incoherence().
+    /// @param incoherence whether
+    void set_incoherence(bool incoherence) {
+        call(diffquant_quantizer_set_incoherence, std::uint32_t{incoherence ? 1u : 0u});
+    }
+
+    /// @return whether every row is rotated before it is quantized: diffquant_quantizer_incoherence()
+    [[nodiscard]] bool incoherence() const { return get<std::uint32_t>(diffquant_quantizer_incoherence) != 0; }
+
+    /// Chooses the signs of the rotation: diffquant_quantizer_set_rotation_seed().
+    /// @param seed any; 0 by default
+    void set_rotation_seed(std::uint64_t seed) { call(diffquant_quantizer_set_rotation_seed, seed); }
+
+    /// @return the seed of the rotation's signs: diffquant_quantizer_rotation_seed()
+    [[nodiscard]] std::uint64_t rotation_seed() const { return get<std::uint64_t>(diffquant_quantizer_rotation_seed); }
 
     // Threads
 
@@ -1251,6 +1293,41 @@ public:
 
 private:
     explicit Quantizer(diffquant_quantizer *object) noexcept : Handle(object) {}
+};
+
+// ---- Rotations ------------------------------------------------------------------------------------------------------
+
+/// An orthonormal rotation of rows of one length: diffquant_rotation. Random signs, then a Hadamard transform.
+class Rotation : public Handle<diffquant_rotation> {
+public:
+    /// The rotation that belongs to a seed: diffquant_rotation_new().
+    /// @param length elements of a row, at least 1
+    /// @param seed chooses the signs
+    /// @throws Error with InvalidArgument
+    explicit Rotation(std::size_t length, std::uint64_t seed = 0)
+        : Handle(detail::result<diffquant_rotation *>(diffquant_rotation_new, length, seed)) {}
+
+    /// Takes a C object into ownership.
+    /// @param object the C object, which nobody else may free; null gives what a move leaves behind
+    /// @return its owner
+    [[nodiscard]] static Rotation adopt(diffquant_rotation *object) noexcept { return Rotation(object, adopted{}); }
+
+    /// @return elements of a row: diffquant_rotation_length()
+    [[nodiscard]] std::size_t length() const { return get<std::size_t>(diffquant_rotation_length); }
+
+    /// Rotates rows in place: diffquant_rotation_apply(). Allocates nothing.
+    /// @param x whole rows, one after the other
+    /// @throws Error with LengthMismatch
+    void apply(View<float> x) const { call(diffquant_rotation_apply, x.data(), x.size()); }
+
+    /// Rotates rows back in place: diffquant_rotation_apply_transpose(). Allocates nothing.
+    /// @param x whole rows, one after the other
+    /// @throws Error with LengthMismatch
+    void apply_transpose(View<float> x) const { call(diffquant_rotation_apply_transpose, x.data(), x.size()); }
+
+private:
+    struct adopted {}; // a length of 0 is no null pointer
+    Rotation(diffquant_rotation *object, adopted) noexcept : Handle(object) {}
 };
 
 } // namespace diffquant

@@ -61,6 +61,10 @@ class Quantizer:
         self.call("set_shape", (ctypes.c_size_t * len(shape))(*shape), ctypes.c_size_t(len(shape)),
                   ctypes.c_size_t(axis))
 
+    def set_incoherence(self, incoherence, seed=0):
+        self.call("set_incoherence", ctypes.c_uint32(incoherence))
+        self.call("set_rotation_seed", ctypes.c_uint64(seed))
+
     def init(self, method, parameter, w):
         self.call("init_scale_with", ctypes.c_uint32(method), ctypes.c_float(parameter), buffer(w),
                   ctypes.c_size_t(len(w)))

@@ -155,6 +155,33 @@ def granularity_table():
     return table(["4 bits, SQNR in dB", "scales", "rows alike, MAX_ABS", "MSE", "rows differ, MAX_ABS", "MSE"], rows)
 
 
+def incoherence_table():
+    """A 64 x 1024 matrix with a scale per row, as it is and rotated: without outliers, with some anywhere, with some columns."""
+    height, length = 64, 1024
+    noise = gaussian(height * length, 7)
+    pick = random.Random(8)
+    columns = set(pick.sample(range(length), length // 100))
+    matrices = {
+        "N(0, 1)": noise,
+        "1 weight in 100 times 10": array("f", (x * (10 if pick.random() < 0.01 else 1) for x in noise)),
+        "1 column in 100 times 10": array("f", (x * (10 if i % length in columns else 1) for i, x in enumerate(noise))),
+    }
+    rows = []
+    for name, w in matrices.items():
+        for bits in (2, 3, 4):
+            row = [f"{name}, {bits} bits"]
+            for method in ("MAX_ABS", "MSE"):
+                for incoherence in (0, 1):
+                    quantizer = dq.Quantizer(LIBRARY, bits)
+                    quantizer.set_granularity(dq.PER_CHANNEL)
+                    quantizer.set_shape([height, length], 0)
+                    quantizer.set_incoherence(incoherence)
+                    quantizer.init(*METHODS[method], w)
+                    row.append(f"{decibel(w, error(quantizer, w)):.2f}")
+            rows.append(row)
+    return table(["SQNR in dB", "MAX_ABS", "MAX_ABS, rotated", "MSE", "MSE, rotated"], rows)
+
+
 # ---- pictures ----
 
 def draw_grids():
@@ -283,7 +310,7 @@ def main():
     draw_calibration()
     take_training()
     tables = {"calibration": calibration_table(), "pi": pi_table(), "ranges": range_table(),
-              "granularity": granularity_table()}
+              "granularity": granularity_table(), "incoherence": incoherence_table()}
     if (STUDY / "study.txt").exists():
         tables["study"] = study_text()
     for name, content in tables.items():

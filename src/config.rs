@@ -1,6 +1,6 @@
 //! Training configuration: the fields of a quantization-aware training job, their rules and their JSON.
 //!
-//! A quantizer reads `bits`, `ste_variant`, `granularity`, `pi_k` and `symmetric`; the other fields are the trainer's
+//! A quantizer reads `bits`, `ste_variant`, `granularity`, `pi_k`, `use_incoherence` and `symmetric`; the other fields are the trainer's
 //! (loss weights, schedule, optimiser) and travel with it so that one file describes a run. The JSON is serde's
 //! externally tagged form of [`QatConfig`], readable by every program that shares these names.
 
@@ -66,7 +66,7 @@ pub struct QatConfig {
     pub learning_rate: f32,
     /// Divisor k of the step `alpha * PI / k`, 2 to 5; `None` for the uniform quantizer.
     pub pi_k: Option<u32>,
-    /// Whether weights are to be rotated before they are quantized. Not read by the quantizers yet.
+    /// Whether weights are rotated before they are quantized, see [`crate::Rotation`].
     pub use_incoherence: bool,
     /// Whether the zero point is fixed at 0.
     pub symmetric: bool,
@@ -109,7 +109,7 @@ impl QatConfig {
         QatConfig { bits: 3, pi_k: Some(4), ste_variant: SteVariant::LearnedStepSize, ..Self::default() }
     }
 
-    /// The 2-bit pi configuration: k = 3, learned scale, incoherence asked for.
+    /// The 2-bit pi configuration: k = 3, learned scale, rows rotated.
     pub fn piq2() -> Self {
         QatConfig {
             bits: 2,

@@ -149,6 +149,14 @@ pub enum Error {
         /// Elements of a token.
         last: usize,
     },
+    /// A buffer cannot be cut into whole rows of a rotation.
+    #[error("n is {n}, which is no multiple of the rotation's length, {length}")]
+    CutRow {
+        /// Elements in the buffer.
+        n: usize,
+        /// Elements of a row.
+        length: usize,
+    },
     /// A tensor has another length than the shape that was declared.
     #[error("n is {n}; the quantizer's shape has {expected} elements")]
     ShapeMismatch {
@@ -236,9 +244,19 @@ pub enum Error {
         /// The element.
         value: f32,
     },
-    /// Text that is not the JSON of a configuration.
+    /// Text that is not the JSON of a configuration, a quantizer or an observer.
     #[error("JSON refused: {0}")]
     InvalidJson(String),
+    /// A state of another major version than is read.
+    #[error("the state is of version {major}.{minor}; this library reads versions {read}.x")]
+    UnsupportedVersion {
+        /// The state's major version.
+        major: u32,
+        /// The state's minor version.
+        minor: u32,
+        /// The major version that is read.
+        read: u32,
+    },
     /// Text that is not UTF-8.
     #[error("JSON refused: not UTF-8 from byte {valid_up_to} on")]
     InvalidUtf8 {

@@ -33,8 +33,8 @@ enum Extent {
     Channels(usize),
     /// Not even how many scales there are.
     Unknown,
-    /// `[outer, axis, inner]`.
-    Shape { outer: usize, axis: usize, inner: usize },
+    /// `[outer, axis, inner]`, and the last dimension of the shape that was declared.
+    Shape { outer: usize, axis: usize, inner: usize, last: usize },
 }
 
 impl Layout {
@@ -80,12 +80,14 @@ impl Layout {
         if elements > isize::MAX as usize / size_of::<f32>() {
             return Err(Error::SizeOverflow { argument: "shape", length: elements });
         }
+        let last = shape[dimensions - 1];
         let product = |dimensions: &[usize]| dimensions.iter().product::<usize>();
         let extent = match self.granularity {
-            QuantGranularity::PerTensor => Extent::Shape { outer: 1, axis: 1, inner: elements },
-            QuantGranularity::PerToken => Extent::Shape { outer: 1, axis: product(&shape[..axis]), inner: shape[axis] },
+            QuantGranularity::PerTensor => Extent::Shape { outer: 1, axis: 1, inner: elements, last },
+            QuantGranularity::PerToken => Extent::Shape { outer: 1, axis: product(&shape[..axis]), inner: last, last },
             QuantGranularity::PerChannel | QuantGranularity::PerBlock { .. } => {
-                Extent::Shape { outer: product(&shape[..axis]), axis: shape[axis], inner: product(&shape[axis + 1..]) }
+                let (outer, inner) = (product(&shape[..axis]), product(&shape[axis + 1..]));
+                Extent::Shape { outer, axis: shape[axis], inner, last }
             }
         };
         Ok(Layout { granularity: self.granularity, extent })
@@ -102,7 +104,7 @@ impl Layout {
         match (self.granularity, self.extent) {
             (_, Extent::Unknown) => 0,
             (_, Extent::Channels(channels)) => channels,
-            (QuantGranularity::PerBlock { block_size }, Extent::Shape { outer, axis, inner }) => {
+            (QuantGranularity::PerBlock { block_size }, Extent::Shape { outer, axis, inner, .. }) => {
                 outer * axis.div_ceil(block_size) * inner
             }
             (_, Extent::Shape { axis, .. }) => axis,
@@ -134,10 +136,10 @@ impl Layout {
         let (block, outer, axis, inner) = match (self.granularity, self.extent) {
             (_, Extent::Unknown) => return,
             (_, Extent::Channels(channels)) => (None, 1, channels, n / channels),
-            (QuantGranularity::PerBlock { block_size }, Extent::Shape { outer, axis, inner }) => {
+            (QuantGranularity::PerBlock { block_size }, Extent::Shape { outer, axis, inner, .. }) => {
                 (Some(block_size), outer, axis, inner)
             }
-            (_, Extent::Shape { outer, axis, inner }) => (None, outer, axis, inner),
+            (_, Extent::Shape { outer, axis, inner, .. }) => (None, outer, axis, inner),
         };
         let mut element = 0;
         for o in 0..outer {
@@ -168,11 +170,39 @@ impl Layout {
             Extent::Channels(channels) => Err(Error::NotDivisible { n, channels }),
             Extent::Unknown if n == 0 => Ok(Cut::runs(0, 0)),
             Extent::Unknown => Err(Error::NoShape),
-            Extent::Shape { outer, axis, inner } if n == outer * axis * inner => {
+            Extent::Shape { outer, axis, inner, .. } if n == outer * axis * inner => {
                 Ok(self.cut_of_shape(outer, axis, inner))
             }
             Extent::Shape { .. } if n == 0 => Ok(Cut::runs(0, 0)),
-            Extent::Shape { outer, axis, inner } => Err(Error::ShapeMismatch { n, expected: outer * axis * inner }),
+            Extent::Shape { outer, axis, inner, .. } => Err(Error::ShapeMismatch { n, expected: outer * axis * inner }),
+        }
+    }
+
+    /// How many channels there are, where no shape was declared for them.
+    pub(crate) fn channels(&self) -> Option<usize> {
+        match (self.granularity, self.extent) {
+            (QuantGranularity::PerChannel, Extent::Channels(channels)) => Some(channels),
+            _ => None,
+        }
+    }
+
+    /// A shape and an axis that give this layout, where they were declared.
+    pub(crate) fn shape(&self) -> Option<([usize; 4], usize)> {
+        let Extent::Shape { outer, axis, inner, last } = self.extent else { return None };
+        let axis_is_last = inner == 1 && axis == last;
+        Some(match self.granularity {
+            QuantGranularity::PerTensor | QuantGranularity::PerToken => ([1, axis, inner / last, last], 0),
+            _ if axis_is_last => ([1, 1, outer, axis], 3),
+            _ => ([outer, axis, inner / last, last], 1),
+        })
+    }
+
+    /// Elements of a row of a tensor of `n`, which can be cut: the last dimension, a channel, or all.
+    pub(crate) fn row(&self, n: usize) -> usize {
+        match self.extent {
+            Extent::Channels(channels) => n / channels,
+            Extent::Unknown => n,
+            Extent::Shape { last, .. } => last,
         }
     }
 

@@ -9,7 +9,8 @@
 //!
 //! - `capi`: one file per C type; pointers are checked here and nowhere else.
 //! - [`quantizer`]: the trait, the two quantizers, and the grid that both share; `calibrate`: scales from weights, and [`Observer`].
-//! - [`config`]: what describes a training run, and its JSON; `layout`: which scale belongs to which element.
+//! - [`config`]: what describes a training run, and its JSON; `layout`: which scale belongs to which element;
+//!   [`rotation`]: what spreads outliers.
 //! - [`ste`]: the gradients' formulas; [`error`]: what can go wrong; `kernels`: the loops, per instruction set.
 
 mod calibrate;
@@ -19,6 +20,7 @@ pub mod error;
 mod kernels;
 mod layout;
 pub mod quantizer;
+pub mod rotation;
 pub mod ste;
 
 pub use calibrate::observer::{ObservedCount, Observer, ObserverKind};
@@ -26,6 +28,7 @@ pub use config::{LossWeights, QatConfig, QuantGranularity};
 pub use error::Error;
 pub use quantizer::{
     CodeRange, DifferentiableQuantizer, PiQuantDifferentiable, ScaleInit, UniformQuantizer, create_quantizer,
-    init_pi_scale,
+    init_pi_scale, quantizer_from_json,
 };
+pub use rotation::Rotation;
 pub use ste::SteVariant;

@@ -9,8 +9,11 @@ use crate::figures::Kind;
 use crate::memory::Tensors;
 use crate::rounds::{Session, Side};
 use crate::stream::{Stores, Stream};
-use diffquant::{DifferentiableQuantizer, Observer, ObserverKind, QuantGranularity, SteVariant, UniformQuantizer};
+use diffquant::{
+    DifferentiableQuantizer, Observer, ObserverKind, QuantGranularity, Rotation, SteVariant, UniformQuantizer,
+};
 use std::hint::black_box;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A kernel and its stream.
@@ -45,7 +48,7 @@ const READ: Traffic = Traffic::Read {
 };
 
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 18] = [
+pub const ROWS: [Row; 19] = [
     Row {
         name: "forward, codes + values",
         bytes: 9,
@@ -159,6 +162,13 @@ pub const ROWS: [Row; 18] = [
         stream: READ,
     },
     Row {
+        name: "rotation, rows of 4096",
+        bytes: 8,
+        ste: SteVariant::Standard,
+        kernel: |_, t| rotate(t.values),
+        stream: Traffic::Written(|s, t| s.run([t.w], [], [t.values], [])),
+    },
+    Row {
         name: "division alone",
         bytes: 8,
         ste: SteVariant::Standard,
@@ -177,6 +187,15 @@ pub const ROWS: [Row; 18] = [
 fn backward_scale(q: &mut UniformQuantizer, t: &mut Tensors<'_>) {
     let groups = q.scales().len();
     q.backward_scale_into(t.w, t.grad_out, Some(t.grad_w), &mut t.grad_scale[..groups]).unwrap();
+}
+
+/// Rotates rows of 4096 in place, or one shorter row.
+fn rotate(x: &mut [f32]) {
+    static ROTATIONS: [OnceLock<Rotation>; 13] = [const { OnceLock::new() }; 13];
+    let length = x.len().min(4096);
+    let rotation =
+        ROTATIONS[length.ilog2() as usize].get_or_init(|| Rotation::new(length, 1).expect("memory for a row"));
+    rotation.apply(x).expect("sizes are powers of two");
 }
 
 impl Row {

@@ -14,6 +14,7 @@ using diffquant::Error;
 using diffquant::Granularity;
 using diffquant::Preset;
 using diffquant::Quantizer;
+using diffquant::Rotation;
 using diffquant::Rounding;
 using diffquant::ScaleInit;
 using diffquant::Status;

@@ -72,10 +72,14 @@ void matrix_begin(const char *function, const size_t *choices, size_t count) {
 
 static struct config_text config_text;
 static struct observer_text observer_text;
+static char quantizer_text[1024];
 
 static const char *text_for(const char *function) {
     if (strcmp(function, "diffquant_observer_from_json") == 0) {
         return observer_text.text;
+    }
+    if (strcmp(function, "diffquant_quantizer_from_json") == 0) {
+        return quantizer_text;
     }
     REQUIRE(strcmp(function, "diffquant_config_from_json") == 0);
     return config_text.text;
@@ -209,7 +213,8 @@ static void check_pointers(diffquant_status status, diffquant_status partial) {
 enum {
     GOOD_CONFIGS = MATRIX_CONFIG_HANDLES - 2,
     GOOD_QUANTIZERS = MATRIX_QUANTIZER_HANDLES - 2,
-    GOOD_OBSERVERS = MATRIX_OBSERVER_HANDLES - 2
+    GOOD_OBSERVERS = MATRIX_OBSERVER_HANDLES - 2,
+    GOOD_ROTATIONS = MATRIX_ROTATION_HANDLES - 2
 };
 
 static diffquant_config *configs[GOOD_CONFIGS];
@@ -218,21 +223,28 @@ static diffquant_quantizer *quantizers[GOOD_QUANTIZERS];
 static struct quantizer_state quantizer_states[GOOD_QUANTIZERS];
 static diffquant_observer *observers[GOOD_OBSERVERS];
 static struct observer_text observer_states[GOOD_OBSERVERS];
+static diffquant_rotation *rotations[GOOD_ROTATIONS];
 
 static void make_handles(void) {
     REQUIRE_OK(diffquant_config_new(&configs[0]));
     config_text = text_of(configs[0]);
     REQUIRE_OK(diffquant_config_new_preset(DIFFQUANT_PRESET_PIQ2, &configs[1]));
 
-    /* An estimator with every gradient and a free zero point; pi; channels; one that lacks a shape. */
+    /* An estimator with every gradient and a free zero point; pi, rotated; channels; one that lacks a shape. */
     REQUIRE_OK(diffquant_quantizer_new_uniform(4, DIFFQUANT_STE_LSQ_PLUS, 0.0f, &quantizers[0]));
     REQUIRE_OK(diffquant_quantizer_set_symmetric(quantizers[0], 0));
     REQUIRE_OK(diffquant_quantizer_new_pi(3, 4, &quantizers[1]));
     REQUIRE_OK(diffquant_quantizer_set_rounding(quantizers[1], DIFFQUANT_ROUNDING_HALF_EVEN));
+    REQUIRE_OK(diffquant_quantizer_set_incoherence(quantizers[1], 1));
     REQUIRE_OK(diffquant_quantizer_new_uniform(8, DIFFQUANT_STE_EWGS, 0.1f, &quantizers[2]));
     REQUIRE_OK(diffquant_quantizer_init_per_channel(quantizers[2], 31));
     REQUIRE_OK(diffquant_quantizer_new_uniform(2, DIFFQUANT_STE_CLIPPED, 0.7f, &quantizers[3]));
     REQUIRE_OK(diffquant_quantizer_set_granularity(quantizers[3], DIFFQUANT_GRANULARITY_PER_TOKEN, 0));
+
+    size_t length = 0;
+    REQUIRE_OK(diffquant_quantizer_to_json(quantizers[1], quantizer_text, sizeof quantizer_text, &length));
+    REQUIRE_OK(diffquant_rotation_new(1, 7, &rotations[0]));
+    REQUIRE_OK(diffquant_rotation_new(33, 7, &rotations[1]));
 
     /* Of tensors, with data; of channels, without. */
     static const float seen[] = {0.5f, -3.0f, NAN};
@@ -304,6 +316,13 @@ diffquant_quantizer *matrix_quantizer(size_t choice) {
     return handles[handle_count++].quantizer = new_quantizer(choice);
 }
 
+const diffquant_rotation *matrix_rotation(size_t choice) {
+    if (choice >= GOOD_ROTATIONS) {
+        return choice == GOOD_ROTATIONS ? NULL : at_offset(rotations[0], 1);
+    }
+    return rotations[choice];
+}
+
 size_t matrix_groups(size_t choice) {
     return choice < GOOD_QUANTIZERS ? quantizer_states[choice].scale_count : 1;
 }
@@ -320,6 +339,12 @@ diffquant_observer *matrix_freed_observer(size_t choice) {
     return choice == 0 ? copy_of_observer(0) : NULL;
 }
 
+diffquant_rotation *matrix_freed_rotation(size_t choice) {
+    diffquant_rotation *made = NULL;
+    REQUIRE(choice != 0 || diffquant_rotation_new(3, 0, &made) == DIFFQUANT_STATUS_OK);
+    return made;
+}
+
 void matrix_release_config(void *handle) {
     diffquant_config_free(handle);
 }
@@ -330,6 +355,10 @@ void matrix_release_quantizer(void *handle) {
 
 void matrix_release_observer(void *handle) {
     diffquant_observer_free(handle);
+}
+
+void matrix_release_rotation(void *handle) {
+    diffquant_rotation_free(handle);
 }
 
 static void check_handles(diffquant_status status) {
@@ -430,6 +459,9 @@ TEST(matrix) {
     }
     for (size_t i = 0; i < GOOD_OBSERVERS; i++) {
         diffquant_observer_free(observers[i]);
+    }
+    for (size_t i = 0; i < GOOD_ROTATIONS; i++) {
+        diffquant_rotation_free(rotations[i]);
     }
 }
 

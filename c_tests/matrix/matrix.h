@@ -65,11 +65,17 @@ void *matrix_out_handle(void (*release)(void *), size_t choice);
 
 /* ---- Handles: what there is of each type, then NULL, then a misaligned one ---------------------------------------- */
 
-/* The call gets a copy, which must be as it was when the call is refused. */
-enum { MATRIX_CONFIG_HANDLES = 2 + 2, MATRIX_QUANTIZER_HANDLES = 4 + 2, MATRIX_OBSERVER_HANDLES = 3 + 2 };
+/* The call gets a copy, which must be as it was when the call is refused; a rotation never changes. */
+enum {
+    MATRIX_CONFIG_HANDLES = 2 + 2,
+    MATRIX_QUANTIZER_HANDLES = 4 + 2,
+    MATRIX_OBSERVER_HANDLES = 3 + 2,
+    MATRIX_ROTATION_HANDLES = 2 + 2
+};
 diffquant_config *matrix_config(size_t choice);
 diffquant_quantizer *matrix_quantizer(size_t choice);
 diffquant_observer *matrix_observer(size_t choice);
+const diffquant_rotation *matrix_rotation(size_t choice);
 
 /* Its scales: what arrays of one number per group have room for. 1 for handles that are no good. */
 size_t matrix_groups(size_t choice);
@@ -79,10 +85,12 @@ enum { MATRIX_FREED = 2 };
 diffquant_config *matrix_freed_config(size_t choice);
 diffquant_quantizer *matrix_freed_quantizer(size_t choice);
 diffquant_observer *matrix_freed_observer(size_t choice);
+diffquant_rotation *matrix_freed_rotation(size_t choice);
 
 void matrix_release_config(void *handle);
 void matrix_release_quantizer(void *handle);
 void matrix_release_observer(void *handle);
+void matrix_release_rotation(void *handle);
 
 /* A host's pool that does everything on this thread. */
 void matrix_pool(void *context, size_t count, void (*run)(void *task, size_t index), void *task);

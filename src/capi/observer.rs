@@ -74,7 +74,7 @@ pub unsafe extern "C" fn diffquant_observer_from_json(
     out: *mut *mut diffquant_observer,
 ) -> diffquant_status {
     // SAFETY: `json` keeps the header's conventions.
-    let text = || unsafe { text::json(json, len, MAX_JSON_LENGTH, too_long) };
+    let text = || unsafe { text::read(json, len, MAX_JSON_LENGTH, too_long) };
     // SAFETY: `out` keeps the header's conventions.
     report(|| unsafe { pointer::write_handle(out, || Ok(diffquant_observer(Observer::from_json(text()?)?))) })
 }
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn diffquant_observer_to_json(
     // SAFETY: the pointers keep the header's conventions.
     report(|| unsafe {
         let observer = pointer::handle("observer", observer)?;
-        text::write(buf, cap, len, || observer.0.to_json())
+        text::write_string(buf, cap, len, || observer.0.to_json())
     })
 }
 

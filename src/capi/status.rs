@@ -129,6 +129,7 @@ fn status_of(error: &Error) -> diffquant_status {
         | Error::NotDivisible { .. }
         | Error::CutToken { .. }
         | Error::CutBatch { .. }
+        | Error::CutRow { .. }
         | Error::ShapeMismatch { .. } => DIFFQUANT_STATUS_LENGTH_MISMATCH,
         Error::IndexOutOfRange { .. } => DIFFQUANT_STATUS_INDEX_OUT_OF_RANGE,
         Error::Overlap { .. } => DIFFQUANT_STATUS_OVERLAP,
@@ -141,7 +142,7 @@ fn status_of(error: &Error) -> diffquant_status {
         Error::InvalidUtf8 { .. } => DIFFQUANT_STATUS_INVALID_UTF8,
         Error::BufferTooSmall { .. } => DIFFQUANT_STATUS_BUFFER_TOO_SMALL,
         Error::OutOfMemory => DIFFQUANT_STATUS_OUT_OF_MEMORY,
-        Error::Unsupported { .. } => DIFFQUANT_STATUS_UNSUPPORTED,
+        Error::Unsupported { .. } | Error::UnsupportedVersion { .. } => DIFFQUANT_STATUS_UNSUPPORTED,
         Error::Internal(_) => DIFFQUANT_STATUS_INTERNAL,
     }
 }

@@ -109,6 +109,13 @@ impl<'a, T: Copy> Input<'a, T> {
 }
 
 impl Input<'_, f32> {
+    /// Where the `count` elements from `start` lie.
+    pub(super) fn place(&self, start: usize, count: usize) -> *const f32 {
+        assert!(start <= self.len && count <= self.len - start);
+        // SAFETY: the assertion keeps the place inside the `len` elements that `from_raw` was promised.
+        unsafe { self.start.add(start) }
+    }
+
     /// Reads a block; lanes past its count are 0.
     #[inline(always)]
     pub(super) fn load<V: Vectors>(&self, block: Block) -> V::Block {
@@ -222,6 +229,22 @@ impl<'a, T: Copy> Output<'a, T> {
 }
 
 impl Output<'_, f32> {
+    /// This very buffer once more, for exact in-place use.
+    ///
+    /// # Safety
+    /// Every element is written before it is read through the input.
+    pub(super) unsafe fn again(&mut self) -> (Input<'_, f32>, Output<'_, f32>) {
+        // SAFETY: the elements are ours as long as this output is borrowed; what else is needed is the caller's promise.
+        unsafe { (Input::from_raw(self.start, self.len), Output::from_raw(self.start, self.len)) }
+    }
+
+    /// Where the `count` elements from `start` lie.
+    pub(super) fn place(&mut self, start: usize, count: usize) -> *mut f32 {
+        assert!(start <= self.len && count <= self.len - start);
+        // SAFETY: the assertion keeps the place inside the `len` elements that `from_raw` was promised.
+        unsafe { self.start.add(start) }
+    }
+
     /// Writes a block; lanes past its count are dropped.
     #[inline(always)]
     pub(super) fn store<V: Vectors>(&mut self, block: Block, lanes: V::Block) {

@@ -21,6 +21,7 @@ use super::groups::{Everything, Lanes, Source};
 use super::quotient::Divisor;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
+use serde::{Deserialize, Serialize};
 
 /// The codes that a quantizer may give, as floats: whole numbers in [-128, 127].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,7 +44,7 @@ impl CodeBounds {
 }
 
 /// What happens to a quotient halfway between two codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Rounding {
     /// To the code farther from zero.
     HalfAway,

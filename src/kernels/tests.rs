@@ -21,7 +21,7 @@ fn bounds(bits: u32) -> CodeBounds {
 }
 
 /// Numbers in [-1, 1), the same for the same seed (splitmix64).
-fn random(seed: u64, n: usize) -> Vec<f32> {
+pub(super) fn random(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed;
     let mut draw = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -30,6 +30,9 @@ pub struct Grid {
     scales: Vec<f32>,
     pub(super) parameters: Parameters,
     pub(super) threads: Threads,
+    /// Whether rows are rotated before they are quantized.
+    pub(super) incoherent: bool,
+    pub(super) rotation_seed: u64,
 }
 
 impl Grid {
@@ -54,6 +57,7 @@ impl Grid {
         };
         let mut grid = Grid::new(parameter, config.bits.into(), config.ste_variant, config.granularity, 1.0)?;
         grid.symmetric = config.symmetric;
+        grid.incoherent = config.use_incoherence;
         Ok(grid)
     }
 
@@ -78,6 +82,8 @@ impl Grid {
             scales: Vec::new(),
             parameters: Parameters::default(),
             threads: Threads::Own(1),
+            incoherent: false,
+            rotation_seed: 0,
         };
         grid.restart(grid.layout, scale)?;
         Ok(grid)
@@ -324,6 +330,9 @@ impl Grid {
         if w.len() == 0 {
             return Ok(());
         }
+        self.layout.cut(w.len())?;
+        let rotated = if self.rotates(w.len()) { Some(self.rotated(w)?) } else { None };
+        let w = rotated.as_deref().map_or(w, Input::from);
         let calibration = calibrate::calibrate(w, &self.layout, self.target(), method, self.threads)?;
         self.take_over_calibration(calibration)
     }
@@ -378,7 +387,7 @@ impl Grid {
     }
 
     /// Takes over a layout, every group with the same scale and no zero point or offset of its own.
-    fn restart(&mut self, layout: Layout, scale: f32) -> Result<(), Error> {
+    pub(super) fn restart(&mut self, layout: Layout, scale: f32) -> Result<(), Error> {
         let mut scales = zeros(layout.groups())?;
         scales.fill(scale);
         self.take_over(layout, scales, std::iter::repeat_n(self.home(), layout.groups()))

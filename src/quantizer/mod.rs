@@ -12,6 +12,8 @@ mod grid;
 mod parameter;
 mod pi;
 mod range;
+mod rotated;
+mod state;
 mod tensors;
 mod uniform;
 
@@ -19,6 +21,8 @@ pub use crate::calibrate::ScaleInit;
 pub use grid::Grid;
 pub use pi::{PiQuantDifferentiable, init_pi_scale};
 pub use range::CodeRange;
+pub use state::quantizer_from_json;
+pub(crate) use state::{MAX_STATE_LENGTH, too_long};
 pub use uniform::UniformQuantizer;
 
 use crate::calibrate::observer::Observer;
@@ -30,7 +34,7 @@ use crate::ste::SteVariant;
 /// A quantizer whose rounding has a gradient.
 ///
 /// `forward`, `backward` and `dequantize` return fresh vectors; the `*_into` and `*_in_place` forms write to the caller's
-/// memory and allocate nothing. A function that returns an error has changed nothing.
+/// memory and allocate nothing, except with incoherence and where they say so. A function that returns an error has changed nothing.
 ///
 /// # Errors
 /// Every function that takes a tensor returns [`Error::NotDivisible`] or [`Error::ShapeMismatch`] when the tensor cannot be cut
@@ -290,6 +294,42 @@ pub trait DifferentiableQuantizer: Send + Sync {
     /// [`Error::InvalidElement`] for one that is not finite, [`Error::LengthMismatch`].
     fn set_offsets(&mut self, offsets: &[f32]) -> Result<(), Error> {
         self.grid_mut().set_offsets(offsets.into())
+    }
+
+    /// Whether rows are rotated before they are quantized.
+    fn incoherence(&self) -> bool {
+        self.grid().is_incoherent()
+    }
+
+    /// Starts or stops rotating every row before it is quantized, and back afterwards: the codes are those of the rotated weights, the
+    /// values are near the weights again, and gradients take the same way, see [`crate::Rotation`].
+    ///
+    /// A row is the last dimension of the shape, else a channel, else the whole tensor. Scales stay what they are; calibrate
+    /// them anew, as they belong to places of the rotated tensor. Calls on tensors then allocate.
+    fn set_incoherence(&mut self, incoherence: bool) {
+        self.grid_mut().set_incoherent(incoherence);
+    }
+
+    /// The seed of the rotation's signs; 0 unless set.
+    fn rotation_seed(&self) -> u64 {
+        self.grid().rotation_seed()
+    }
+
+    /// Chooses the rotation's signs.
+    fn set_rotation_seed(&mut self, seed: u64) {
+        self.grid_mut().set_rotation_seed(seed);
+    }
+
+    /// Everything that [`quantizer_from_json`] needs to make this quantizer again, bit for bit, as JSON on one line: all that can be
+    /// set, and every scale, zero point and offset. Threads and a host's pool are the process's, and left out.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    fn to_json(&self) -> Result<String, Error> {
+        let mut json = Vec::new();
+        json.try_reserve_exact(self.grid().json_length()?)?;
+        self.grid().write_json(&mut json)?;
+        String::from_utf8(json).map_err(|_| Error::Internal("JSON is not UTF-8"))
     }
 
     /// Lets calls of 4 Mi elements or more use `threads` threads, the caller's among them; 0 for as many as this process may

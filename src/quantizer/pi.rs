@@ -32,7 +32,8 @@ impl PiQuantDifferentiable {
         Ok(Self::from_grid(Grid::from_config(&QatConfig::piq3())?))
     }
 
-    /// 2 bits, k = 3; one channel until [`init_per_channel`](DifferentiableQuantizer::init_per_channel).
+    /// 2 bits, k = 3, rows rotated ([`set_incoherence`](DifferentiableQuantizer::set_incoherence)); one channel until
+    /// [`init_per_channel`](DifferentiableQuantizer::init_per_channel).
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].

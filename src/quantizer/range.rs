@@ -1,9 +1,10 @@
 //! The codes that a quantizer may give.
 
 use crate::kernels::CodeBounds;
+use serde::{Deserialize, Serialize};
 
 /// Which of the `2^bits` codes are used, and which of them stands for 0 in a symmetric quantizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CodeRange {
     /// `-2^(bits-1)` to `2^(bits-1) - 1`, 0 for the value 0.
     Full,

@@ -61,9 +61,24 @@ impl Grid {
         let cut = self.layout.cut(w.len())?;
         check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
-        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
-        Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
+        if self.rotates(w.len()) {
+            return self.forward_rotated(cut, w, codes, values);
+        }
+        self.quantize(cut, self.parameters.groups(), w, codes, values);
         Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) fn quantize(
+        &self,
+        cut: Cut,
+        groups: Groups<'_>,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+    ) {
+        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
+        Walk { work, cut, groups }.run_on(self.threads);
     }
 
     /// Forward with scales of this call's own, from the largest magnitude of each group.
@@ -79,7 +94,10 @@ impl Grid {
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
         check_length("scales", scales.len(), count)?;
         // Everything that can be refused is, before the first output is written.
-        let mut own = calibrate::max_abs(w, cut, count, self.threads)?;
+        let rotation = if self.rotates(w.len()) { Some(self.rotation(w.len())?) } else { None };
+        let rotated = if rotation.is_some() { Some(self.rotated(w)?) } else { None };
+        let quantized = rotated.as_deref().map_or(w, Input::from);
+        let mut own = calibrate::max_abs(quantized, cut, count, self.threads)?;
         self.scales_from_max_abs(&mut own)?;
         let steps = own.iter().map(|scale| self.parameter.step(*scale));
         let mut parameters = Parameters::default();
@@ -87,8 +105,12 @@ impl Grid {
         for (index, scale) in own.iter().enumerate() {
             scales.set(index, *scale);
         }
-        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
-        Walk { work, cut, groups: parameters.groups() }.run_on(self.threads);
+        match (rotation, values) {
+            (Some(rotation), Some(values)) => rotation.around(w, values, self.threads, |w, values| {
+                self.quantize_apart(cut, parameters.groups(), w, codes, Some(values));
+            }),
+            (_, values) => self.quantize_apart(cut, parameters.groups(), quantized, codes, values),
+        }
         Ok(())
     }
 
@@ -105,16 +127,31 @@ impl Grid {
         check_optional("values", values.as_ref().map(Input::len), n)?;
         check_length("grad_out", grad_out.len(), n)?;
         check_length("grad_w", grad_w.len(), n)?;
+        if self.rotates(n) {
+            return self.backward_rotated(cut, w, grad_out, grad_w);
+        }
+        self.weight_gradient(cut, w, values, grad_out, grad_w);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) fn weight_gradient(
+        &self,
+        cut: Cut,
+        w: Input<'_, f32>,
+        values: Option<Input<'_, f32>>,
+        grad_out: Input<'_, f32>,
+        grad_w: Output<'_, f32>,
+    ) {
         let (bounds, rounding) = (self.bounds(), self.rounding);
         with_estimator!(self.ste, |estimator| {
             let work = WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, estimator);
             if work.ignores_groups() {
-                Walk { work, cut: Cut::runs(1, n), groups: Groups::NONE }.run_on(self.threads);
+                Walk { work, cut: Cut::runs(1, w.len()), groups: Groups::NONE }.run_on(self.threads);
             } else {
                 Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
             }
         });
-        Ok(())
     }
 
     #[inline(always)]
@@ -136,6 +173,21 @@ impl Grid {
         if w.len() == 0 {
             return Ok(());
         }
+        if self.rotates(w.len()) {
+            return self.backward_scale_rotated(cut, w, grad_out, gradients);
+        }
+        self.scale_gradient(cut, w, grad_out, gradients);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) fn scale_gradient(
+        &self,
+        cut: Cut,
+        w: Input<'_, f32>,
+        grad_out: Input<'_, f32>,
+        gradients: Gradients<'_>,
+    ) {
         let (bounds, rounding, threads) = (self.bounds(), self.rounding, self.threads);
         let levels = if self.ste.reads_range() { f64::from(bounds.max) } else { f64::from(self.num_levels()) };
         let factor = Factor { numerator: f64::from(self.parameter.step_per_scale()), levels };
@@ -151,15 +203,18 @@ impl Grid {
                 Walk { work, cut, groups }.run_on(threads);
             });
         }
-        Ok(())
     }
 
     #[inline(always)]
     pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
         let cut = self.layout.cut(codes.len())?;
         check_length("values", values.len(), codes.len())?;
-        let work = Dequantize::new(codes, values);
-        Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
+        let groups = self.parameters.groups();
+        if self.rotates(codes.len()) {
+            self.rotation(codes.len())?.dequantize(codes, values, cut, groups, self.threads);
+        } else {
+            Walk { work: Dequantize::new(codes, values), cut, groups }.run_on(self.threads);
+        }
         Ok(())
     }
 }

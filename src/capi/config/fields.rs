@@ -467,7 +467,7 @@ pub unsafe extern "C" fn diffquant_config_weight_decay(
     unsafe { read(config, out, |config| config.weight_decay) }
 }
 
-/// Sets use_incoherence: whether weights are to be rotated before they are quantized (not acted on by this version).
+/// Sets use_incoherence: whether weights are rotated before they are quantized, see diffquant_quantizer_set_incoherence.
 ///
 /// @param config the configuration to change
 /// @param use_incoherence 0 or 1; 0 by default
@@ -486,7 +486,7 @@ pub unsafe extern "C" fn diffquant_config_set_use_incoherence(
     }
 }
 
-/// Gets use_incoherence: whether weights are to be rotated before they are quantized (not acted on by this version).
+/// Gets use_incoherence: whether weights are rotated before they are quantized, see diffquant_quantizer_set_incoherence.
 ///
 /// @param config the configuration to read
 /// @param out receives the field

@@ -18,7 +18,7 @@ pub type diffquant_preset = u32;
 
 /// 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
 pub const DIFFQUANT_PRESET_PIQ3: diffquant_preset = 0;
-/// 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set.
+/// 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set: its quantizers rotate every row.
 pub const DIFFQUANT_PRESET_PIQ2: diffquant_preset = 1;
 
 /// Makes a configuration with every field at its default: 4 bits, uniform, STANDARD, per channel, symmetric.
@@ -65,11 +65,13 @@ pub unsafe extern "C" fn diffquant_config_from_json(
     len: usize,
     out: *mut *mut diffquant_config,
 ) -> diffquant_status {
-    // SAFETY: `json` keeps the header's conventions.
-    let text = || unsafe { text::json(json, len, MAX_JSON_LENGTH, QatConfig::too_long) };
-    let make = || Ok(diffquant_config(QatConfig::from_json(text()?)?));
-    // SAFETY: `out` keeps the header's conventions.
-    report(|| unsafe { pointer::write_handle(out, make) })
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe {
+        pointer::write_handle(out, || {
+            let json = text::read(json, len, MAX_JSON_LENGTH, QatConfig::too_long)?;
+            Ok(diffquant_config(QatConfig::from_json(json)?))
+        })
+    })
 }
 
 /// Makes a copy that shares nothing with the original.
@@ -109,7 +111,7 @@ pub unsafe extern "C" fn diffquant_config_to_json(
     // SAFETY: the pointers keep the header's conventions.
     report(|| unsafe {
         let config = pointer::handle("config", config)?;
-        text::write(buf, cap, len, || config.0.to_json())
+        text::write_string(buf, cap, len, || config.0.to_json())
     })
 }
 

@@ -1,7 +1,8 @@
 //! `diffquant_quantizer`: a quantizer behind a handle.
 //!
 //! `mod` makes, copies and frees one; `settings`, `shape` and `range` are what can be set and asked; `calibrate` is how scales
-//! come about; `threads` who runs it; `tensors` is the work.
+//! come about; `incoherence` whether weights are rotated; `threads` who runs it; `tensors` is the work;
+//! `state` is all of it as text.
 
 mod settings;
 
@@ -11,14 +12,20 @@ mod range;
 
 mod calibrate;
 
+mod incoherence;
+
+mod state;
+
 mod tensors;
 
 mod threads;
 
 pub use calibrate::*;
+pub use incoherence::*;
 pub use range::*;
 pub use settings::*;
 pub use shape::*;
+pub use state::*;
 pub use tensors::*;
 pub use threads::*;
 

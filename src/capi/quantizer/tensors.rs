@@ -11,14 +11,14 @@ use crate::kernels::Gradients;
 ///
 /// In a new quantizer zero points and offsets are 0, and qmin and qmax are -2^(bits-1) and 2^(bits-1) - 1. The quotient is the
 /// IEEE one. NaN gives the zero point, an infinity the code at its end of the range; without an offset a value is never
-/// -0.0. Allocates nothing.
+/// -0.0. Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights
 /// @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
 /// @param codes receives n codes; may be NULL
 /// @param values receives n values; may be NULL, may be w itself
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_forward(
     quantizer: *const diffquant_quantizer,
@@ -52,7 +52,7 @@ fn check_forward(w: *const f32, n: usize, codes: *mut i8, values: *mut f32) -> R
 
 /// The gradient of the loss by each weight, by the formula of the quantizer's estimator (see diffquant_ste).
 ///
-/// Allocates nothing.
+/// Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights, as given to forward
@@ -60,7 +60,7 @@ fn check_forward(w: *const f32, n: usize, codes: *mut i8, values: *mut f32) -> R
 /// @param grad_out n gradients of the loss by each value
 /// @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
 /// @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_backward(
     quantizer: *const diffquant_quantizer,
@@ -143,7 +143,8 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_dynamic(
 /// gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste). r(v) - v is computed as
 /// (r(v) * step - (w - offset)) * (1 / step) with the difference rounded once, which is closer to the truth than v is.
 ///
-/// The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
+/// The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing, unless
+/// weights are rotated (diffquant_quantizer_set_incoherence).
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights, as given to forward
@@ -152,7 +153,7 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_dynamic(
 ///          neither
 /// @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
 /// @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_backward_scale(
     quantizer: *const diffquant_quantizer,
@@ -181,7 +182,7 @@ pub unsafe extern "C" fn diffquant_quantizer_backward_scale(
 /// @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
 /// @param grad_offset receives as many floats as grad_scale
 /// @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for another estimator; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
-///         SIZE_OVERFLOW
+///         SIZE_OVERFLOW; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_backward_scale_offset(
     quantizer: *const diffquant_quantizer,
@@ -243,13 +244,13 @@ unsafe fn backward_scale(
 /// Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are
 /// taken as they are.
 ///
-/// Allocates nothing.
+/// Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param codes n codes
 /// @param n number of codes, that of the shape or a multiple of the channel count; with 0 nothing is touched
 /// @param values receives n values
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_dequantize(
     quantizer: *const diffquant_quantizer,

@@ -114,6 +114,9 @@ pub(crate) trait Floats: Copy {
     /// `self` where `mask` holds, else `other`.
     fn or_else(self, mask: Self::Mask, other: Self) -> Self;
 
+    /// Lane i where lane `i ^ STRIDE` was; STRIDE is a power of two below [`LANES`](Self::LANES).
+    fn swapped<const STRIDE: usize>(self) -> Self;
+
     /// The sum of the lanes: lanes i and i + half, over and over.
     fn sum(self) -> f32;
 

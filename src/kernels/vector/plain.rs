@@ -210,6 +210,11 @@ impl Floats for Array {
     }
 
     #[inline(always)]
+    fn swapped<const STRIDE: usize>(self) -> Self {
+        Array(std::array::from_fn(|lane| self.0[lane ^ STRIDE]))
+    }
+
+    #[inline(always)]
     fn sum(self) -> f32 {
         fold(self.0, |a, b| a + b)
     }

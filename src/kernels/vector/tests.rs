@@ -32,7 +32,7 @@ type Operation<V> = fn(<V as Vectors>::Floats, <V as Vectors>::Floats) -> <V as 
 fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let (first, second) = (V::from_array(a), V::from_array(b));
     let mut results = Vec::new();
-    let operations: [Operation<V>; 17] = [
+    let operations: [Operation<V>; 19] = [
         |a, b| a.plus(b),
         |a, b| a.minus(b),
         |a, b| a.times(b),
@@ -50,6 +50,8 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
         |a, b| a.or_else(a.equals(b), b),
         |a, b| b.only(a.is_number()),
         |a, b| a.only(V::Floats::both(a.is_number(), b.is_number())),
+        |a, _| a.swapped::<1>(),
+        |a, _| a.swapped::<2>(),
     ];
     for operation in operations {
         let mut block = first;

@@ -194,6 +194,18 @@ floats! {
     }
 
     #[inline(always)]
+    fn swapped<const STRIDE: usize>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe {
+            match STRIDE {
+                1 => _mm_shuffle_ps::<0b10_11_00_01>(self, self),
+                2 => _mm_shuffle_ps::<0b01_00_11_10>(self, self),
+                _ => unreachable!("there are 4 lanes"),
+            }
+        }
+    }
+
+    #[inline(always)]
     fn sum(self) -> f32 {
         // SAFETY: the module's promise.
         unsafe {
@@ -247,6 +259,19 @@ floats! {
         sums: 8 by _mm256_add_ps;
         largest_of_each: 8 by larger_bits;
     }
+
+    #[inline(always)]
+    fn swapped<const STRIDE: usize>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe {
+            match STRIDE {
+                1 => _mm256_permute_ps::<0b10_11_00_01>(self),
+                2 => _mm256_permute_ps::<0b01_00_11_10>(self),
+                4 => _mm256_permute2f128_ps::<1>(self, self),
+                _ => unreachable!("there are 8 lanes"),
+            }
+        }
+    }
 }
 
 floats! {
@@ -282,6 +307,20 @@ floats! {
     #[inline(always)]
     fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask {
         a & b
+    }
+
+    #[inline(always)]
+    fn swapped<const STRIDE: usize>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe {
+            match STRIDE {
+                1 => _mm512_permute_ps::<0b10_11_00_01>(self),
+                2 => _mm512_permute_ps::<0b01_00_11_10>(self),
+                4 => _mm512_shuffle_f32x4::<0b10_11_00_01>(self, self),
+                8 => _mm512_shuffle_f32x4::<0b01_00_11_10>(self, self),
+                _ => unreachable!("there are 16 lanes"),
+            }
+        }
     }
 }
 
