@@ -24,7 +24,7 @@ pub mod ste;
 pub use config::{LossWeights, QatConfig, QuantGranularity};
 pub use error::Error;
 pub use quantizer::{
-    CodeRange, DifferentiableQuantizer, PiQuantDifferentiable, ScaleInit, UniformQuantizer, create_quantizer,
-    init_pi_scale,
+    CodeRange, DifferentiableQuantizer, NonFinite, PiQuantDifferentiable, RoundingMode, ScaleInit, Statistics,
+    UniformQuantizer, create_quantizer, init_pi_scale,
 };
 pub use ste::SteVariant;

@@ -176,6 +176,55 @@ impl Estimator for EwgsSigned {
     }
 }
 
+/// Whichever of them, chosen when the program runs: for loops that are too rare to be compiled for each. It quantizes even
+/// where nothing looks at it.
+#[derive(Clone, Copy)]
+pub(crate) enum AnyEstimator {
+    PassThrough(PassThrough),
+    Clipped(Clipped),
+    Ewgs(Ewgs),
+    RangeClipped(RangeClipped),
+    Lsq(Lsq),
+    EwgsSigned(EwgsSigned),
+}
+
+/// Evaluates `$call` with `$one` bound to the estimator inside.
+macro_rules! with_one {
+    ($any:expr, |$one:ident| $call:expr) => {
+        match $any {
+            AnyEstimator::PassThrough($one) => $call,
+            AnyEstimator::Clipped($one) => $call,
+            AnyEstimator::Ewgs($one) => $call,
+            AnyEstimator::RangeClipped($one) => $call,
+            AnyEstimator::Lsq($one) => $call,
+            AnyEstimator::EwgsSigned($one) => $call,
+        }
+    };
+}
+
+#[cfg(test)]
+pub(super) use with_one;
+
+impl Estimator for AnyEstimator {
+    const READS_VALUE: bool = true;
+    const READS_RANGE: bool = true;
+
+    #[inline(always)]
+    fn weight_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
+        with_one!(self, |one| one.weight_gradient(elements))
+    }
+
+    #[inline(always)]
+    fn slope_of_scale<F: Floats>(self, elements: &Elements<F>) -> F {
+        with_one!(self, |one| one.slope_of_scale(elements))
+    }
+
+    #[inline(always)]
+    fn offset_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
+        with_one!(self, |one| one.offset_gradient(elements))
+    }
+}
+
 #[inline(always)]
 fn negative<F: Floats>(number: F) -> F {
     number.xor(F::splat(-0.0))

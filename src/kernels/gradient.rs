@@ -7,32 +7,34 @@ use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::estimator::{Elements, Estimator};
 use super::groups::{Everything, Lanes, Source};
-use super::quantize::{CodeBounds, Rounding, without_offset};
+use super::quantize::{CodeBounds, ROUNDS_TO_INTEGER, without_offset};
+use super::stochastic::Rounds;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 
 /// Quantizes one register of weights as far as `E` needs it.
 #[inline(always)]
-fn examine<V: Vectors, S: Source, E: Estimator>(
+fn examine<V: Vectors, S: Source, E: Estimator, R: Rounds>(
     w: V::Floats,
     grad_out: V::Floats,
     lanes: &Lanes<V>,
     register: usize,
     bounds: CodeBounds,
-    rounding: Rounding,
+    (rounding, draws): (&R, &R::Draws<V>),
 ) -> Elements<V::Floats> {
     let divisor = bounds.divisor::<V, S>(lanes, register);
     let from_offset = without_offset::<V, S>(w, lanes, register);
     let mut elements = Elements::of_value(w, w, grad_out);
     if E::READS_RANGE {
         let quotient = divisor.near::<V>(from_offset);
-        let level = rounding.round(quotient);
+        let level = rounding.rounded_near::<V>(from_offset, quotient, divisor, draws, register);
         elements.level = level.at_least(divisor.min).at_most(divisor.max).only(quotient.is_number());
         elements.residual = divisor.residual(from_offset, elements.level);
         elements.rounds_into_range = level.equals(elements.level);
         elements.is_inside = V::Floats::both(divisor.min.is_below(quotient), quotient.is_below(divisor.max));
     } else {
-        elements.level = rounding.round(divisor.clamped::<V>(from_offset));
+        let shifted = rounding.shifted_level::<V>(from_offset, divisor, draws, register);
+        elements.level = shifted.minus(V::Floats::splat(ROUNDS_TO_INTEGER));
     }
     elements.value = elements.level.times(divisor.step);
     if S::AFFINE {
@@ -42,18 +44,18 @@ fn examine<V: Vectors, S: Source, E: Estimator>(
 }
 
 /// Gradient of the weights.
-pub(crate) struct WeightGradient<'a, E> {
+pub(crate) struct WeightGradient<'a, E, R> {
     w: Input<'a, f32>,
     /// What forward gave for `w`; computed again when absent and needed.
     values: Option<Input<'a, f32>>,
     grad_out: Input<'a, f32>,
     grad_w: Output<'a, f32>,
     bounds: CodeBounds,
-    rounding: Rounding,
+    rounding: R,
     estimator: E,
 }
 
-impl<'a, E: Estimator> WeightGradient<'a, E> {
+impl<'a, E: Estimator, R: Rounds> WeightGradient<'a, E, R> {
     #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
@@ -61,7 +63,7 @@ impl<'a, E: Estimator> WeightGradient<'a, E> {
         grad_out: Input<'a, f32>,
         grad_w: Output<'a, f32>,
         bounds: CodeBounds,
-        rounding: Rounding,
+        rounding: R,
         estimator: E,
     ) -> Self {
         let grad_w = grad_w.stream_if_it_pays(&[grad_out]);
@@ -74,7 +76,7 @@ impl<'a, E: Estimator> WeightGradient<'a, E> {
     }
 }
 
-impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
+impl<E: Estimator, R: Rounds> Work<0> for WeightGradient<'_, E, R> {
     type Join = Sum;
     type Reads = Everything;
 
@@ -91,10 +93,11 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
                 }
             }
             _ => {
+                let draws = self.rounding.draws::<V>(block);
                 for register in 0..V::REGISTERS {
-                    let (bounds, rounding) = (self.bounds, self.rounding);
+                    let (bounds, rounding) = (self.bounds, (&self.rounding, &draws));
                     let elements =
-                        examine::<V, S, E>(w[register], grad_out[register], lanes, register, bounds, rounding);
+                        examine::<V, S, E, R>(w[register], grad_out[register], lanes, register, bounds, rounding);
                     gradients[register] = self.estimator.weight_gradient(&elements);
                 }
             }
@@ -137,7 +140,7 @@ impl LastFactor {
 }
 
 /// Gradient of the weights, when asked for, and of each scale; with two `TOTALS` of each offset too.
-pub(crate) struct ScaleGradient<'a, E, const TOTALS: usize> {
+pub(crate) struct ScaleGradient<'a, E, R, const TOTALS: usize> {
     w: Input<'a, f32>,
     grad_out: Input<'a, f32>,
     grad_w: Option<Output<'a, f32>>,
@@ -145,7 +148,7 @@ pub(crate) struct ScaleGradient<'a, E, const TOTALS: usize> {
     grad_offset: Option<Output<'a, f32>>,
     factor: LastFactor,
     bounds: CodeBounds,
-    rounding: Rounding,
+    rounding: R,
     estimator: E,
 }
 
@@ -156,7 +159,7 @@ pub(crate) struct Gradients<'a> {
     pub(crate) offsets: Option<Output<'a, f32>>,
 }
 
-impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
+impl<'a, E: Estimator, R: Rounds, const TOTALS: usize> ScaleGradient<'a, E, R, TOTALS> {
     #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
@@ -164,7 +167,7 @@ impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
         gradients: Gradients<'a>,
         factor: Factor,
         bounds: CodeBounds,
-        rounding: Rounding,
+        rounding: R,
         estimator: E,
     ) -> Self {
         let grad_w = gradients.weights.map(|grad_w| grad_w.stream_if_it_pays(&[grad_out]));
@@ -176,7 +179,7 @@ impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
     }
 }
 
-impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TOTALS> {
+impl<E: Estimator, R: Rounds, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, R, TOTALS> {
     type Join = Sum;
     type Reads = Everything;
 
@@ -185,9 +188,10 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
         let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
         let mut gradients = grad_out;
         let mut terms = [grad_out; TOTALS];
+        let draws = self.rounding.draws::<V>(block);
         for register in 0..V::REGISTERS {
-            let (bounds, rounding) = (self.bounds, self.rounding);
-            let elements = examine::<V, S, E>(w[register], grad_out[register], lanes, register, bounds, rounding);
+            let (bounds, rounding) = (self.bounds, (&self.rounding, &draws));
+            let elements = examine::<V, S, E, R>(w[register], grad_out[register], lanes, register, bounds, rounding);
             gradients[register] = self.estimator.weight_gradient(&elements);
             terms[0][register] = grad_out[register].times(self.estimator.slope_of_scale(&elements));
             if TOTALS > 1 {

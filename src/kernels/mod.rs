@@ -25,11 +25,14 @@ mod groups;
 mod isa;
 mod quantize;
 mod quotient;
+mod random;
 mod reduce;
 #[cfg(test)]
 mod reference;
 mod rows;
 mod runs;
+mod statistics;
+mod stochastic;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -40,12 +43,16 @@ mod walk;
 pub(crate) use buffer::{Input, Output};
 pub(crate) use cut::{Cut, Rows, Runs};
 pub(crate) use dequantize::Dequantize;
-pub(crate) use estimator::{Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped};
+pub(crate) use estimator::{AnyEstimator, Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped};
 pub(crate) use gradient::{Factor, Gradients, ScaleGradient, WeightGradient};
 pub(crate) use groups::{Group, Groups, Parameters};
 pub(crate) use isa::Isa;
 pub(crate) use quantize::{CodeBounds, Quantize, Rounding};
+pub(crate) use random::Random;
 pub(crate) use reduce::{Extremes, Fit, Fits, MaxMagnitude, MeanMagnitude};
+pub use statistics::Statistics;
+pub(crate) use statistics::StatisticsOf;
+pub(crate) use stochastic::Stochastic;
 pub(crate) use threads::{HostPool, Threads};
 pub(crate) use walk::Walk;
 

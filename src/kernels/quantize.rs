@@ -21,11 +21,12 @@ use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::groups::{Everything, Lanes, Source};
 use super::quotient::Divisor;
+use super::stochastic::Rounds;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 
 /// 1.5 * 2^23: adding it leaves no bits for a fraction.
-const ROUNDS_TO_INTEGER: f32 = 12_582_912.0;
+pub(super) const ROUNDS_TO_INTEGER: f32 = 12_582_912.0;
 
 /// The codes that a quantizer may give, as floats: whole numbers in [-128, 127].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,7 +60,7 @@ pub(crate) enum Rounding {
 impl Rounding {
     /// `quotient` rounded, plus [`ROUNDS_TO_INTEGER`].
     #[inline(always)]
-    fn shifted<F: Floats>(self, quotient: F) -> F {
+    pub(super) fn shifted<F: Floats>(self, quotient: F) -> F {
         let last_bit = (self == Rounding::HalfAway) as u32;
         quotient.or(F::splat(f32::from_bits(last_bit))).plus(F::splat(ROUNDS_TO_INTEGER))
     }
@@ -79,17 +80,19 @@ pub(super) fn without_offset<V: Vectors, S: Source>(w: V::Floats, lanes: &Lanes<
 
 /// The levels of a block of weights, each plus [`ROUNDS_TO_INTEGER`].
 #[inline(always)]
-fn shifted_levels<V: Vectors, S: Source>(
+pub(super) fn shifted_levels<V: Vectors, S: Source, R: Rounds>(
     w: V::Block,
     lanes: &Lanes<V>,
     bounds: CodeBounds,
-    rounding: Rounding,
+    rounding: &R,
+    block: Block,
 ) -> V::Block {
+    let draws = rounding.draws::<V>(block);
     let mut shifted = w;
     for register in 0..V::REGISTERS {
         let divisor = bounds.divisor::<V, S>(lanes, register);
-        let quotient = divisor.clamped::<V>(without_offset::<V, S>(w[register], lanes, register));
-        shifted[register] = rounding.shifted(quotient);
+        let from_offset = without_offset::<V, S>(w[register], lanes, register);
+        shifted[register] = rounding.shifted_level::<V>(from_offset, divisor, &draws, register);
     }
     shifted
 }
@@ -101,12 +104,13 @@ pub(super) fn levels<V: Vectors, S: Source>(
     lanes: &Lanes<V>,
     bounds: CodeBounds,
     rounding: Rounding,
+    block: Block,
 ) -> V::Block {
-    without_shift::<V>(shifted_levels::<V, S>(w, lanes, bounds, rounding))
+    without_shift::<V>(shifted_levels::<V, S, _>(w, lanes, bounds, &rounding, block))
 }
 
 #[inline(always)]
-fn without_shift<V: Vectors>(mut shifted: V::Block) -> V::Block {
+pub(super) fn without_shift<V: Vectors>(mut shifted: V::Block) -> V::Block {
     for register in 0..V::REGISTERS {
         shifted[register] = shifted[register].minus(V::Floats::splat(ROUNDS_TO_INTEGER));
     }
@@ -126,23 +130,43 @@ pub(super) fn values_of<V: Vectors, S: Source>(levels: V::Block, lanes: &Lanes<V
     values
 }
 
-/// Quantizes `w`.
-pub(crate) struct Quantize<'a> {
-    pub(crate) w: Input<'a, f32>,
-    pub(crate) codes: Option<Output<'a, i8>>,
-    pub(crate) values: Option<Output<'a, f32>>,
-    pub(crate) bounds: CodeBounds,
-    pub(crate) rounding: Rounding,
+/// The code of each level that is shifted by [`ROUNDS_TO_INTEGER`], in its lowest byte.
+#[inline(always)]
+pub(super) fn shifted_codes<V: Vectors, S: Source>(mut shifted: V::Block, lanes: &Lanes<V>) -> V::Block {
+    if S::AFFINE {
+        for register in 0..V::REGISTERS {
+            shifted[register] = shifted[register].plus(lanes.zero_point[register]);
+        }
+    }
+    shifted
 }
 
-impl<'a> Quantize<'a> {
+/// `values`, with the NaNs of `w`.
+#[inline(always)]
+pub(super) fn with_nans_of<V: Vectors>(w: V::Block, mut values: V::Block) -> V::Block {
+    for register in 0..V::REGISTERS {
+        values[register] = values[register].or_else(w[register].is_number(), w[register]);
+    }
+    values
+}
+
+/// Quantizes `w`. The value of a NaN is that of its code, or a NaN where `PROPAGATES`.
+pub(crate) struct Quantize<'a, R, const PROPAGATES: bool> {
+    w: Input<'a, f32>,
+    codes: Option<Output<'a, i8>>,
+    values: Option<Output<'a, f32>>,
+    bounds: CodeBounds,
+    rounding: R,
+}
+
+impl<'a, R: Rounds, const PROPAGATES: bool> Quantize<'a, R, PROPAGATES> {
     #[inline(always)]
     pub(crate) fn new(
         w: Input<'a, f32>,
         codes: Option<Output<'a, i8>>,
         values: Option<Output<'a, f32>>,
         bounds: CodeBounds,
-        rounding: Rounding,
+        rounding: R,
     ) -> Self {
         let codes = codes.map(|codes| codes.stream_if_it_pays(&[w]));
         let values = values.map(|values| values.stream_if_it_pays(&[w]));
@@ -150,24 +174,23 @@ impl<'a> Quantize<'a> {
     }
 }
 
-impl Work<0> for Quantize<'_> {
+impl<R: Rounds, const PROPAGATES: bool> Work<0> for Quantize<'_, R, PROPAGATES> {
     type Join = Sum;
     type Reads = Everything;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
-        let shifted = shifted_levels::<V, S>(self.w.load::<V>(block), lanes, self.bounds, self.rounding);
+        let w = self.w.load::<V>(block);
+        let shifted = shifted_levels::<V, S, R>(w, lanes, self.bounds, &self.rounding, block);
         if let Some(codes) = &mut self.codes {
-            let mut codes_shifted = shifted;
-            if S::AFFINE {
-                for register in 0..V::REGISTERS {
-                    codes_shifted[register] = shifted[register].plus(lanes.zero_point[register]);
-                }
-            }
-            codes.store_bytes::<V>(block, V::low_bytes(codes_shifted));
+            codes.store_bytes::<V>(block, V::low_bytes(shifted_codes::<V, S>(shifted, lanes)));
         }
         if let Some(values) = &mut self.values {
-            values.store::<V>(block, values_of::<V, S>(without_shift::<V>(shifted), lanes));
+            let mut results = values_of::<V, S>(without_shift::<V>(shifted), lanes);
+            if PROPAGATES {
+                results = with_nans_of::<V>(w, results);
+            }
+            values.store::<V>(block, results);
         }
         []
     }

@@ -23,7 +23,7 @@ use super::vector::Floats;
 
 /// The parameters of one register of elements, and the range of their levels.
 #[derive(Clone, Copy)]
-pub(super) struct Divisor<F> {
+pub(crate) struct Divisor<F> {
     pub(super) step: F,
     inverse: F,
     rest: F,

@@ -136,7 +136,7 @@ impl Work<3> for Fits<'_> {
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 3] {
         let w = self.w.load::<V>(block);
-        let levels = levels::<V, S>(w, lanes, self.bounds, self.rounding);
+        let levels = levels::<V, S>(w, lanes, self.bounds, self.rounding, block);
         let values = values_of::<V, S>(levels, lanes);
         let mut terms = [w; 3];
         for register in 0..V::REGISTERS {

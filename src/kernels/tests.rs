@@ -1,5 +1,6 @@
 //! Every kernel, on every instruction set of this machine, against the oracle: the same bits.
 
+use super::reference::Manner;
 use super::*;
 use crate::ste::SteVariant;
 
@@ -51,6 +52,8 @@ struct Case {
     grad_out: Vec<f32>,
     bounds: CodeBounds,
     rounding: Rounding,
+    /// Seed and first element, where rounding is stochastic.
+    random: Option<(u64, u64)>,
     name: String,
 }
 
@@ -83,7 +86,24 @@ impl Case {
         }
         let grad_out = random(seed as u64 + 1, w.len());
         let name = format!("{cut:?}, affine {affine}, {bits} bits, {rounding:?}, seed {seed}");
-        Case { cut, groups, w, grad_out, bounds, rounding, name }
+        Case { cut, groups, w, grad_out, bounds, rounding, random: None, name }
+    }
+
+    /// The same with stochastic rounding.
+    fn stochastic(self, seed: u64, first: u64) -> Case {
+        let name = format!("{}, random {seed} from {first}", self.name);
+        Case { random: Some((seed, first)), name, ..self }
+    }
+
+    fn stochastic_rounding(&self) -> Option<Stochastic> {
+        self.random.map(|(seed, first)| Stochastic(Random::new(seed, first)))
+    }
+
+    fn manner(&self, at: usize) -> Manner {
+        match self.random {
+            None => Manner::Nearest(self.rounding),
+            Some((seed, first)) => Manner::Stochastic(reference::draw(seed, u128::from(first) + at as u128)),
+        }
     }
 
     fn parameters(&self) -> Parameters {
@@ -92,7 +112,7 @@ impl Case {
 
     fn quantized(&self) -> Vec<reference::Quantized> {
         let group_of = reference::groups_of(self.cut);
-        let one = |at: usize| reference::quantize(self.w[at], self.groups[group_of[at]], self.bounds, self.rounding);
+        let one = |at: usize| reference::quantize(self.w[at], self.groups[group_of[at]], self.bounds, self.manner(at));
         (0..self.w.len()).map(one).collect()
     }
 
@@ -107,11 +127,14 @@ impl Case {
         let quantized = self.quantized();
         for isa in Isa::available() {
             self.check_forward(isa, &quantized);
-            self.check_dequantize(isa);
+            self.check_statistics(isa, &quantized);
             for ste in ESTIMATORS {
                 self.check_gradients(isa, ste, &quantized);
             }
-            self.check_reductions(isa, &quantized);
+            if self.random.is_none() {
+                self.check_dequantize(isa);
+                self.check_reductions(isa, &quantized);
+            }
         }
     }
 
@@ -121,8 +144,33 @@ impl Case {
     }
 
     fn check_forward(&self, isa: Isa, quantized: &[reference::Quantized]) {
-        let expected_codes: Vec<i8> = quantized.iter().map(|quantized| quantized.code).collect();
-        let expected_values: Vec<f32> = quantized.iter().map(|quantized| quantized.value).collect();
+        match self.stochastic_rounding() {
+            None => {
+                self.check_forward_by::<_, false>(isa, quantized, self.rounding);
+                self.check_forward_by::<_, true>(isa, quantized, self.rounding);
+            }
+            Some(rounding) => {
+                self.check_forward_by::<_, false>(isa, quantized, rounding);
+                self.check_forward_by::<_, true>(isa, quantized, rounding);
+            }
+        }
+    }
+
+    /// What forward is to give.
+    fn expected(&self, quantized: &[reference::Quantized], propagates: bool) -> (Vec<i8>, Vec<f32>) {
+        let value = |(w, quantized): (&f32, &reference::Quantized)| {
+            if propagates && w.is_nan() { *w } else { quantized.value }
+        };
+        (quantized.iter().map(|quantized| quantized.code).collect(), self.w.iter().zip(quantized).map(value).collect())
+    }
+
+    fn check_forward_by<R: stochastic::Rounds, const PROPAGATES: bool>(
+        &self,
+        isa: Isa,
+        quantized: &[reference::Quantized],
+        rounding: R,
+    ) {
+        let (expected_codes, expected_values) = self.expected(quantized, PROPAGATES);
         for (want_codes, want_values, in_place) in
             [(true, true, false), (true, false, false), (false, true, false), (true, true, true)]
         {
@@ -130,10 +178,51 @@ impl Case {
             let (input, output) = Output::in_place(&mut values);
             let input = if in_place { input } else { Input::from(&self.w[..]) };
             let codes_out = want_codes.then(|| Output::from(&mut codes[..]));
-            self.walk(isa, Quantize::new(input, codes_out, want_values.then_some(output), self.bounds, self.rounding));
+            let values_out = want_values.then_some(output);
+            self.walk(isa, Quantize::<R, PROPAGATES>::new(input, codes_out, values_out, self.bounds, rounding));
             let expected = if want_codes { expected_codes.clone() } else { vec![77; self.w.len()] };
             assert_eq!(codes, expected, "{isa:?} {}", self.name);
             same(&values, if want_values { &expected_values } else { &self.w }, &format!("{isa:?} {}", self.name));
+        }
+    }
+
+    fn check_statistics(&self, isa: Isa, quantized: &[reference::Quantized]) {
+        match self.stochastic_rounding() {
+            None => self.check_statistics_by(isa, quantized, self.rounding),
+            Some(rounding) => self.check_statistics_by(isa, quantized, rounding),
+        }
+    }
+
+    fn check_statistics_by<R: stochastic::Rounds>(&self, isa: Isa, quantized: &[reference::Quantized], rounding: R) {
+        let group_of = reference::groups_of(self.cut);
+        let terms: Vec<[f32; 5]> = (0..self.w.len())
+            .map(|at| reference::statistics_terms(self.w[at], &quantized[at], self.groups[group_of[at]], self.bounds))
+            .collect();
+        let totals: Vec<Vec<f64>> = (0..5)
+            .map(|total| reference::sums(self.cut, &terms.iter().map(|terms| terms[total]).collect::<Vec<_>>()))
+            .collect();
+        let parameters = self.parameters();
+        for (propagates, in_place) in [(false, false), (true, true)] {
+            let (mut codes, mut values) = (vec![77i8; self.w.len()], self.w.clone());
+            let mut found = vec![Statistics::default(); self.groups.len()];
+            let (input, output) = Output::in_place(&mut values);
+            let w = if in_place { input } else { Input::from(&self.w[..]) };
+            let outputs = (Some(Output::from(&mut codes[..])), Some(output));
+            let (statistics, groups) = (Output::from(&mut found[..]), parameters.groups());
+            let work = StatisticsOf::new(w, outputs, statistics, groups, self.bounds, rounding, propagates);
+            Walk { work, cut: self.cut, groups }.run(isa);
+            let name = format!("{isa:?} statistics {}", self.name);
+            let (expected_codes, expected_values) = self.expected(quantized, propagates);
+            assert_eq!(codes, expected_codes, "{name}");
+            same(&values, &expected_values, &name);
+            for (group, (found, count)) in found.iter().zip(self.counts()).enumerate() {
+                let square = f64::from((1.0 / f64::from(self.groups[group].step)) as f32).powi(2);
+                let [non_finite, at_min, at_max] = [0, 1, 2].map(|total| totals[total][group] as u64);
+                let [error, signal] = [3, 4].map(|total| totals[total][group] / square);
+                let counts = (found.count, found.non_finite, found.at_min, found.at_max);
+                assert_eq!(counts, (count as u64 - non_finite, non_finite, at_min, at_max), "group {group} {name}");
+                assert_eq!((found.squared_error, found.signal_power), (error, signal), "group {group} {name}");
+            }
         }
     }
 
@@ -167,18 +256,15 @@ impl Case {
         let offsets: Vec<f32> = reference::sums(self.cut, &offset_terms).into_iter().map(|sum| sum as f32).collect();
         let name = format!("{isa:?} {ste:?} {}", self.name);
         for (given, in_place) in [(true, false), (false, false), (true, true), (false, true)] {
+            // With draws, kernels are given no values.
+            if given && self.random.is_some() {
+                continue;
+            }
             let mut grad_w = if in_place { self.grad_out.clone() } else { vec![7.0; n] };
             let (input, output) = Output::in_place(&mut grad_w);
             let grad_out = if in_place { input } else { Input::from(&self.grad_out[..]) };
             let (w, given_values) = (Input::from(&self.w[..]), given.then(|| Input::from(&values[..])));
-            with_estimator(ste, |estimator| match estimator {
-                Any::PassThrough(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::Clipped(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::Ewgs(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::RangeClipped(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::Lsq(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::EwgsSigned(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-            });
+            self.weight_gradient(isa, w, given_values, grad_out, output, estimator_of(ste));
             same(&grad_w, &weights, &format!("values {given}, in place {in_place} {name}"));
         }
         for (want_weights, in_place) in [(true, false), (true, true), (false, false)] {
@@ -194,14 +280,7 @@ impl Case {
                     offsets: want_offsets.then(|| Output::from(&mut grad_offset[..])),
                 };
                 let w = Input::from(&self.w[..]);
-                with_estimator(ste, |estimator| match estimator {
-                    Any::PassThrough(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::Clipped(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::Ewgs(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::RangeClipped(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::Lsq(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::EwgsSigned(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                });
+                self.scale_gradient(isa, w, grad_out, gradients, factor, estimator_of(ste));
                 let name = format!("weights {want_weights}, offsets {want_offsets}, in place {in_place} {name}");
                 same(&grad_scale, &scales, &format!("scales, {name}"));
                 same(&grad_w, if want_weights { &weights } else { &self.grad_out }, &format!("weights, {name}"));
@@ -212,19 +291,48 @@ impl Case {
         }
     }
 
-    fn weight_gradient<E: estimator::Estimator>(
+    fn weight_gradient(
         &self,
         isa: Isa,
         w: Input<'_, f32>,
         values: Option<Input<'_, f32>>,
         grad_out: Input<'_, f32>,
         grad_w: Output<'_, f32>,
-        estimator: E,
+        any: AnyEstimator,
     ) {
-        self.walk(isa, WeightGradient::new(w, values, grad_out, grad_w, self.bounds, self.rounding, estimator));
+        let (bounds, rounding) = (self.bounds, self.rounding);
+        match self.stochastic_rounding() {
+            Some(rounding) => self.walk(isa, WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, any)),
+            None => estimator::with_one!(any, |one| self
+                .walk(isa, WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, one))),
+        }
     }
 
-    fn scale_gradient<E: estimator::Estimator>(
+    fn scale_gradient(
+        &self,
+        isa: Isa,
+        w: Input<'_, f32>,
+        grad_out: Input<'_, f32>,
+        gradients: Gradients<'_>,
+        factor: Factor,
+        any: AnyEstimator,
+    ) {
+        match self.stochastic_rounding() {
+            Some(rounding) => self.scale_gradient_by(isa, w, grad_out, gradients, factor, any, rounding),
+            None => estimator::with_one!(any, |one| self.scale_gradient_by(
+                isa,
+                w,
+                grad_out,
+                gradients,
+                factor,
+                one,
+                self.rounding
+            )),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn scale_gradient_by<E: estimator::Estimator, R: stochastic::Rounds>(
         &self,
         isa: Isa,
         w: Input<'_, f32>,
@@ -232,12 +340,13 @@ impl Case {
         gradients: Gradients<'_>,
         factor: Factor,
         estimator: E,
+        rounding: R,
     ) {
-        let (bounds, rounding) = (self.bounds, self.rounding);
+        let bounds = self.bounds;
         if gradients.offsets.is_some() {
-            self.walk(isa, ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator));
+            self.walk(isa, ScaleGradient::<_, _, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator));
         } else {
-            self.walk(isa, ScaleGradient::<_, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator));
+            self.walk(isa, ScaleGradient::<_, _, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator));
         }
     }
 
@@ -299,24 +408,15 @@ impl Case {
 }
 
 /// The kernels' estimator of a variant.
-enum Any {
-    PassThrough(PassThrough),
-    Clipped(Clipped),
-    Ewgs(Ewgs),
-    RangeClipped(RangeClipped),
-    Lsq(Lsq),
-    EwgsSigned(EwgsSigned),
-}
-
-fn with_estimator(ste: SteVariant, run: impl FnOnce(Any)) {
-    run(match ste {
-        SteVariant::Standard | SteVariant::LearnedStepSize => Any::PassThrough(PassThrough),
-        SteVariant::Clipped { clip_val } => Any::Clipped(Clipped { clip_val }),
-        SteVariant::Ewgs { lambda } => Any::Ewgs(Ewgs { lambda }),
-        SteVariant::RangeClipped => Any::RangeClipped(RangeClipped),
-        SteVariant::EwgsSigned { delta } => Any::EwgsSigned(EwgsSigned { delta }),
-        _ => Any::Lsq(Lsq),
-    });
+fn estimator_of(ste: SteVariant) -> AnyEstimator {
+    match ste {
+        SteVariant::Standard | SteVariant::LearnedStepSize => AnyEstimator::PassThrough(PassThrough),
+        SteVariant::Clipped { clip_val } => AnyEstimator::Clipped(Clipped { clip_val }),
+        SteVariant::Ewgs { lambda } => AnyEstimator::Ewgs(Ewgs { lambda }),
+        SteVariant::RangeClipped => AnyEstimator::RangeClipped(RangeClipped),
+        SteVariant::EwgsSigned { delta } => AnyEstimator::EwgsSigned(EwgsSigned { delta }),
+        _ => AnyEstimator::Lsq(Lsq),
+    }
 }
 
 /// The same bits; any NaN is as good as another, and so is any zero that is a product with a zero.
@@ -344,6 +444,15 @@ fn runs_of_every_length_give_the_oracles_bits() {
     for len in (1..=257).chain([511, 512, 513, 1023, 1025]) {
         let (bits, rounding) = (2 + len as u32 % 7, ROUNDINGS[len % 2]);
         Case::new(runs(1, 2, len), len % 3 == 0, bits, rounding, len).check();
+    }
+}
+
+#[test]
+fn runs_rounded_by_chance_give_the_oracles_bits() {
+    for len in (1..=70).chain([255, 256, 257, 511, 513, 1025]) {
+        let (bits, seed) = (2 + len as u32 % 7, len as u64 * 0x1234_5678_9abc);
+        let case = Case::new(runs(1, 2, len), len % 3 == 0, bits, Rounding::HalfAway, len);
+        case.stochastic(seed, seed % 41).check();
     }
 }
 
@@ -399,6 +508,7 @@ fn cuts_of_every_kind_give_the_oracles_bits() {
         for affine in [false, true] {
             let bits = 2 + (seed as u32 + u32::from(affine)) % 7;
             Case::new(cut, affine, bits, ROUNDINGS[seed % 2], seed + 1000).check();
+            Case::new(cut, affine, bits, Rounding::HalfEven, seed + 2000).stochastic(seed as u64, 4 << seed).check();
         }
     }
 }
@@ -412,14 +522,17 @@ fn every_tie_bound_and_special_value_is_decided_as_by_a_division() {
                 for zero_point in [0.0, bounds(bits).min, bounds(bits).max] {
                     let group = Group { step, zero_point, offset: 0.0 };
                     let w = adversarial(step);
-                    let expected: Vec<i8> =
-                        w.iter().map(|w| reference::quantize(*w, group, bounds(bits), rounding).code).collect();
+                    let expected: Vec<i8> = w
+                        .iter()
+                        .map(|w| reference::quantize(*w, group, bounds(bits), Manner::Nearest(rounding)).code)
+                        .collect();
                     let parameters = Parameters::new(1, std::iter::once(group)).unwrap();
                     for isa in Isa::available() {
                         isa.select();
                         let mut codes = vec![77i8; w.len()];
                         let codes_out = Some(Output::from(&mut codes[..]));
-                        let work = Quantize::new(Input::from(&w[..]), codes_out, None, bounds(bits), rounding);
+                        let input = Input::from(&w[..]);
+                        let work = Quantize::<_, false>::new(input, codes_out, None, bounds(bits), rounding);
                         Walk { work, cut: Cut::runs(1, w.len()), groups: parameters.groups() }.run_on(Threads::Own(1));
                         let differs = codes.iter().zip(&expected).position(|(a, b)| a != b);
                         let at = differs.map(|at| (w[at], codes[at], expected[at]));
@@ -472,7 +585,7 @@ fn bits_do_not_depend_on_where_a_buffer_starts() {
             let codes_out = Some(Output::from(&mut codes[offset..offset + n]));
             let values_out = Some(Output::from(&mut values[63 - offset..63 - offset + n]));
             let w = Input::from(&room[offset..offset + n]);
-            case.walk(isa, Quantize::new(w, codes_out, values_out, case.bounds, case.rounding));
+            case.walk(isa, Quantize::<_, false>::new(w, codes_out, values_out, case.bounds, case.rounding));
             for at in 0..n {
                 assert_eq!(codes[offset + at], expected[at].code, "{isa:?} offset {offset}");
                 assert_eq!(values[63 - offset + at].to_bits(), expected[at].value.to_bits());
@@ -500,12 +613,12 @@ fn large_outputs_are_the_oracles_streamed_or_not() {
             let name = format!("{isa:?} offset {offset}");
             let codes_out = Some(Output::from(&mut room_for_codes[offset..offset + N]));
             let values_out = Some(Output::from(&mut room[offset..offset + N]));
-            case.walk(isa, Quantize::new(w, codes_out, values_out, case.bounds, case.rounding));
+            case.walk(isa, Quantize::<_, false>::new(w, codes_out, values_out, case.bounds, case.rounding));
             assert!(room_for_codes[offset..offset + N] == codes, "codes, {name}");
             same(&room[offset..offset + N], &values, &name);
             case.walk(isa, Dequantize::new(Input::from(&codes[..]), Output::from(&mut room[offset..offset + N])));
             same(&room[offset..offset + N], &values, &name);
-            let (grad_out, estimator) = (Input::from(&case.grad_out[..]), Ewgs { lambda: 0.3 });
+            let (grad_out, estimator) = (Input::from(&case.grad_out[..]), estimator_of(ste));
             case.weight_gradient(isa, w, None, grad_out, Output::from(&mut room[offset..offset + N]), estimator);
             same(&room[offset..offset + N], &gradients, &name);
             // In place: nothing is streamed.
@@ -531,29 +644,33 @@ fn threads_give_the_bits_of_one() {
         Cut::Rows(Rows { tables: 600, rows: 100, last_rows: 100, cycle: 1, columns: 100, repeat: 1 }),
     ];
     for (seed, cut) in cuts.into_iter().enumerate() {
-        let case = Case::new(cut, seed % 2 == 1, 4, Rounding::HalfEven, seed);
+        let case = Case::new(cut, seed % 2 == 1, 4, Rounding::HalfEven, seed).stochastic(seed as u64, 7);
         let parameters = case.parameters();
         let run = |threads: Threads| {
             let (mut codes, mut values) = (vec![0i8; case.w.len()], vec![0.0f32; case.w.len()]);
             let (mut grad_scale, mut grad_offset) = (vec![0.0; case.groups.len()], vec![0.0; case.groups.len()]);
             let (w, grad_out) = (Input::from(&case.w[..]), Input::from(&case.grad_out[..]));
-            let codes_out = Some(Output::from(&mut codes[..]));
-            let work = Quantize::new(w, codes_out, None, case.bounds, case.rounding);
-            Walk { work, cut, groups: parameters.groups() }.run_on(threads);
+            let (mut statistics, chance) = (vec![Statistics::default(); case.groups.len()], case.stochastic_rounding());
+            let (outputs, groups) = ((Some(Output::from(&mut codes[..])), None), parameters.groups());
+            let statistics_out = Output::from(&mut statistics[..]);
+            let rounding = chance.unwrap();
+            let work = StatisticsOf::new(w, outputs, statistics_out, groups, case.bounds, rounding, false);
+            Walk { work, cut, groups }.run_on(threads);
             let gradients = Gradients {
                 weights: Some(Output::from(&mut values[..])),
                 scales: Output::from(&mut grad_scale[..]),
                 offsets: Some(Output::from(&mut grad_offset[..])),
             };
             let factor = Factor { numerator: 1.0, levels: 7.0 };
-            let work = ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, case.bounds, case.rounding, Lsq);
+            let work = ScaleGradient::<_, _, 2>::new(w, grad_out, gradients, factor, case.bounds, case.rounding, Lsq);
             Walk { work, cut, groups: parameters.groups() }.run_on(threads);
-            (codes, values, grad_scale, grad_offset)
+            (codes, values, grad_scale, grad_offset, statistics)
         };
         let one = run(Threads::Own(1));
         for threads in [2, 3, 5] {
             let several = run(Threads::Own(threads));
             assert!(one.0 == several.0, "codes, {threads} threads, {cut:?}");
+            assert!(one.4 == several.4, "statistics, {threads} threads, {cut:?}");
             same(&several.1, &one.1, &format!("weights, {threads} threads, {cut:?}"));
             same(&several.2, &one.2, &format!("scales, {threads} threads, {cut:?}"));
             same(&several.3, &one.3, &format!("offsets, {threads} threads, {cut:?}"));

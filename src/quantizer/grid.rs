@@ -8,11 +8,12 @@
 
 use super::parameter::Parameter;
 use super::range::{CodeRange, half};
+use super::rounding::{NonFinite, RoundingMode, Seed};
 use super::zeros;
 use crate::calibrate::{self, Calibrated, Calibration, ScaleInit};
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
-use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Rounding, Threads};
+use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Threads};
 use crate::layout::Layout;
 use crate::ste::SteVariant;
 
@@ -23,7 +24,9 @@ pub struct Grid {
     pub(super) bits: u32,
     range: CodeRange,
     symmetric: bool,
-    pub(super) rounding: Rounding,
+    pub(super) rounding: RoundingMode,
+    pub(super) seed: Seed,
+    pub(super) non_finite: NonFinite,
     pub(super) ste: SteVariant,
     pub(super) layout: Layout,
     scales: Vec<f32>,
@@ -71,7 +74,9 @@ impl Grid {
             bits,
             range: CodeRange::Full,
             symmetric: true,
-            rounding: Rounding::HalfAway,
+            rounding: RoundingMode::HalfAway,
+            seed: Seed::default(),
+            non_finite: NonFinite::Zero,
             ste,
             layout: Layout::new(granularity),
             scales: Vec::new(),
@@ -123,14 +128,6 @@ impl Grid {
     pub(crate) fn step_size(&self, group: usize) -> Result<f32, Error> {
         self.check_group(group)?;
         Ok(self.parameters.get(group).step)
-    }
-
-    pub(crate) fn rounding_is_half_even(&self) -> bool {
-        self.rounding == Rounding::HalfEven
-    }
-
-    pub(crate) fn set_rounding_half_even(&mut self, half_even: bool) {
-        self.rounding = if half_even { Rounding::HalfEven } else { Rounding::HalfAway };
     }
 
     pub(crate) fn set_ste(&mut self, ste: SteVariant) -> Result<(), Error> {
@@ -323,7 +320,7 @@ impl Grid {
         if w.len() == 0 {
             return Ok(());
         }
-        let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.rounding);
+        let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.nearest());
         let target = calibrate::Target { bounds, zero_point, symmetric: self.symmetric, rounding };
         let calibration = calibrate::calibrate(w, &self.layout, target, method, self.threads)?;
         let (layout, parameter) = (self.layout, self.parameter);

@@ -1,11 +1,12 @@
 //! What a grid does to tensors: the calls into the kernels.
 
 use super::grid::{Grid, check_length, check_optional};
+use super::rounding::{NonFinite, with_rounding};
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters, PassThrough,
-    Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
+    AnyEstimator, Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters,
+    PassThrough, Quantize, RangeClipped, ScaleGradient, Statistics, StatisticsOf, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
 
@@ -50,6 +51,18 @@ macro_rules! with_ranged_estimator {
     };
 }
 
+/// The estimator that `ste` names, chosen when the program runs.
+fn any_estimator(ste: SteVariant) -> AnyEstimator {
+    match ste {
+        SteVariant::Standard | SteVariant::LearnedStepSize => AnyEstimator::PassThrough(PassThrough),
+        SteVariant::Clipped { clip_val } => AnyEstimator::Clipped(Clipped { clip_val }),
+        SteVariant::Ewgs { lambda } => AnyEstimator::Ewgs(Ewgs { lambda }),
+        SteVariant::RangeClipped => AnyEstimator::RangeClipped(RangeClipped),
+        SteVariant::EwgsSigned { delta } => AnyEstimator::EwgsSigned(EwgsSigned { delta }),
+        SteVariant::Lsq | SteVariant::LsqPlus => AnyEstimator::Lsq(Lsq),
+    }
+}
+
 impl Grid {
     #[inline(always)]
     pub(crate) fn forward(
@@ -61,8 +74,56 @@ impl Grid {
         let cut = self.layout.cut(w.len())?;
         check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
-        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
-        Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
+        self.check_finite(w)?;
+        self.quantize(w, codes, values, cut, self.parameters.groups());
+        Ok(())
+    }
+
+    /// Quantizes what is checked.
+    #[inline]
+    fn quantize(
+        &self,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+        cut: Cut,
+        groups: Groups<'_>,
+    ) {
+        let (bounds, threads) = (self.bounds(), self.threads);
+        with_rounding!(self, |rounding| {
+            if self.non_finite == NonFinite::Propagate {
+                let work = Quantize::<_, true>::new(w, codes, values, bounds, rounding);
+                Walk { work, cut, groups }.run_on(threads);
+            } else {
+                let work = Quantize::<_, false>::new(w, codes, values, bounds, rounding);
+                Walk { work, cut, groups }.run_on(threads);
+            }
+        });
+    }
+
+    /// Forward, and what it does to each group.
+    pub(crate) fn forward_statistics(
+        &self,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+        statistics: Output<'_, Statistics>,
+    ) -> Result<(), Error> {
+        let cut = self.layout.cut(w.len())?;
+        check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
+        check_optional("values", values.as_ref().map(Output::len), w.len())?;
+        check_length("statistics", statistics.len(), self.groups())?;
+        self.check_finite(w)?;
+        if w.len() == 0 {
+            return Ok(());
+        }
+        let (bounds, groups) = (self.bounds(), self.parameters.groups());
+        let propagates = self.non_finite == NonFinite::Propagate;
+        with_rounding!(self, |rounding| {
+            let outputs = (codes, values);
+            let work = StatisticsOf::new(w, outputs, statistics, groups, bounds, rounding, propagates);
+            Walk { work, cut, groups }.run_on(self.threads);
+        });
         Ok(())
     }
 
@@ -87,8 +148,7 @@ impl Grid {
         for (index, scale) in own.iter().enumerate() {
             scales.set(index, *scale);
         }
-        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
-        Walk { work, cut, groups: parameters.groups() }.run_on(self.threads);
+        self.quantize(w, codes, values, cut, parameters.groups());
         Ok(())
     }
 
@@ -105,7 +165,15 @@ impl Grid {
         check_optional("values", values.as_ref().map(Input::len), n)?;
         check_length("grad_out", grad_out.len(), n)?;
         check_length("grad_w", grad_w.len(), n)?;
-        let (bounds, rounding) = (self.bounds(), self.rounding);
+        let reads_value = matches!(self.ste, SteVariant::Ewgs { .. });
+        let needs_draws = self.ste.reads_range() || reads_value && values.is_none();
+        if let (Some(rounding), true) = (self.stochastic(), needs_draws) {
+            let estimator = any_estimator(self.ste);
+            let work = WeightGradient::new(w, None, grad_out, grad_w, self.bounds(), rounding, estimator);
+            Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
+            return Ok(());
+        }
+        let (bounds, rounding) = (self.bounds(), self.nearest());
         with_estimator!(self.ste, |estimator| {
             let work = WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, estimator);
             if work.ignores_groups() {
@@ -136,18 +204,27 @@ impl Grid {
         if w.len() == 0 {
             return Ok(());
         }
-        let (bounds, rounding, threads) = (self.bounds(), self.rounding, self.threads);
+        let (bounds, rounding, threads) = (self.bounds(), self.nearest(), self.threads);
         let levels = if self.ste.reads_range() { f64::from(bounds.max) } else { f64::from(self.num_levels()) };
         let factor = Factor { numerator: f64::from(self.parameter.step_per_scale()), levels };
         let groups = self.parameters.groups();
-        if gradients.offsets.is_some() {
+        if let Some(rounding) = self.stochastic() {
+            let estimator = any_estimator(self.ste);
+            if gradients.offsets.is_some() {
+                let work = ScaleGradient::<_, _, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
+                Walk { work, cut, groups }.run_on(threads);
+            } else {
+                let work = ScaleGradient::<_, _, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
+                Walk { work, cut, groups }.run_on(threads);
+            }
+        } else if gradients.offsets.is_some() {
             with_ranged_estimator!(self.ste, |estimator| {
-                let work = ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
+                let work = ScaleGradient::<_, _, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
                 Walk { work, cut, groups }.run_on(threads);
             });
         } else {
             with_estimator!(self.ste, |estimator| {
-                let work = ScaleGradient::<_, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
+                let work = ScaleGradient::<_, _, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
                 Walk { work, cut, groups }.run_on(threads);
             });
         }

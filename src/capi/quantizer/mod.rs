@@ -1,9 +1,11 @@
 //! `diffquant_quantizer`: a quantizer behind a handle.
 //!
-//! `mod` makes, copies and frees one; `settings`, `shape` and `range` are what can be set and asked; `calibrate` is how scales
-//! come about; `threads` who runs it; `tensors` is the work.
+//! `mod` makes, copies and frees one; `settings`, `rounding`, `shape` and `range` are what can be set and asked; `calibrate` is how scales
+//! come about; `threads` who runs it; `tensors` is the work, `statistics` the work with an account of it.
 
 mod settings;
+
+mod rounding;
 
 mod shape;
 
@@ -13,12 +15,16 @@ mod calibrate;
 
 mod tensors;
 
+mod statistics;
+
 mod threads;
 
 pub use calibrate::*;
 pub use range::*;
+pub use rounding::*;
 pub use settings::*;
 pub use shape::*;
+pub use statistics::*;
 pub use tensors::*;
 pub use threads::*;
 

@@ -20,6 +20,7 @@ pub(super) use plain::Plain;
 pub(super) use x86::{Avx2, Avx512, Sse2};
 
 use super::BLOCK;
+use super::random::Keys;
 use std::ops::IndexMut;
 
 /// Registers that [`Floats::sums`] adds up at a time.
@@ -166,6 +167,9 @@ pub(crate) trait Vectors: Copy {
 
     /// Bytes as floats.
     fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block;
+
+    /// The random numbers of a block, those of `counter` and the next, see [`super::random`].
+    fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]);
 
     /// Reads a block.
     ///

@@ -3,6 +3,7 @@
 
 use super::{BLOCK, Floats, SEVERAL, Vectors};
 use crate::kernels::buffer::copy_few;
+use crate::kernels::random::{Keys, draw_avx2, draw_avx512, draw_sse2};
 use std::arch::x86_64::*;
 
 /// [`Floats`] for a register, by the names of its intrinsics; what differs in more than names is in `$rest`.
@@ -297,6 +298,12 @@ impl Vectors for Sse2 {
     const FUSES: bool = false;
 
     #[inline(always)]
+    fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]) {
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe { draw_sse2(keys, counter, draws) }
+    }
+
+    #[inline(always)]
     fn splat(number: f32) -> Self::Block {
         [__m128::splat(number); 8]
     }
@@ -370,6 +377,12 @@ impl Vectors for Avx2 {
     type Bytes = __m256i;
 
     const FUSES: bool = true;
+
+    #[inline(always)]
+    fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]) {
+        // SAFETY: the module's promise.
+        unsafe { draw_avx2(keys, counter, draws) }
+    }
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {
@@ -459,6 +472,12 @@ impl Vectors for Avx512 {
     type Bytes = [__m128i; 2];
 
     const FUSES: bool = true;
+
+    #[inline(always)]
+    fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]) {
+        // SAFETY: the module's promise.
+        unsafe { draw_avx512(keys, counter, draws) }
+    }
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {

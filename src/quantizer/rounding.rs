@@ -1,0 +1,96 @@
+//! What forward does with a weight that is no multiple of its step, and with one that is no finite number.
+
+use super::Grid;
+use crate::error::Error;
+use crate::kernels::{Random, Rounding, Stochastic};
+
+/// What happens to `w / step` between two codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RoundingMode {
+    /// To the nearer code; halfway, to the one farther from zero. The reference's.
+    #[default]
+    HalfAway,
+    /// To the nearer code; halfway, to the even one. As PyTorch and ONNX do.
+    HalfEven,
+    /// To either of the two codes, with a probability that is the nearness: the mean over draws is the weight. The draws are
+    /// those of the seed, see [`set_seed`](super::DifferentiableQuantizer::set_seed).
+    Stochastic,
+}
+
+/// What forward does with NaNs and infinities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NonFinite {
+    /// A NaN gets the zero point and its value, an infinity the code at its end of the range. The reference's.
+    #[default]
+    Zero,
+    /// As `Zero`, but the value of a NaN is a NaN.
+    Propagate,
+    /// A tensor with one is refused.
+    Reject,
+}
+
+/// The stream of random numbers that stochastic rounding draws from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Seed {
+    pub(super) seed: u64,
+    pub(super) first_element: u64,
+}
+
+/// Evaluates `$call` with `$rounding` bound to how `$grid` rounds, once per type of it.
+macro_rules! with_rounding {
+    ($grid:expr, |$rounding:ident| $call:expr) => {
+        match $grid.stochastic() {
+            Some($rounding) => $call,
+            None => {
+                let $rounding = $grid.nearest();
+                $call
+            }
+        }
+    };
+}
+pub(super) use with_rounding;
+
+impl Grid {
+    pub(crate) fn rounding(&self) -> RoundingMode {
+        self.rounding
+    }
+
+    pub(crate) fn set_rounding(&mut self, rounding: RoundingMode) {
+        self.rounding = rounding;
+    }
+
+    /// The seed, and the index of the first element of each call.
+    pub(crate) fn seed(&self) -> (u64, u64) {
+        (self.seed.seed, self.seed.first_element)
+    }
+
+    pub(crate) fn set_seed(&mut self, seed: u64, first_element: u64) {
+        self.seed = Seed { seed, first_element };
+    }
+
+    pub(crate) fn non_finite(&self) -> NonFinite {
+        self.non_finite
+    }
+
+    pub(crate) fn set_non_finite(&mut self, non_finite: NonFinite) {
+        self.non_finite = non_finite;
+    }
+
+    /// Rounding as it is without draws: half to even where it is stochastic.
+    pub(super) fn nearest(&self) -> Rounding {
+        if self.rounding == RoundingMode::HalfAway { Rounding::HalfAway } else { Rounding::HalfEven }
+    }
+
+    /// The draws, where rounding is stochastic.
+    #[inline]
+    pub(super) fn stochastic(&self) -> Option<Stochastic> {
+        let Seed { seed, first_element } = self.seed;
+        (self.rounding == RoundingMode::Stochastic).then(|| Stochastic(Random::new(seed, first_element)))
+    }
+
+    /// Refuses what the policy rejects.
+    #[inline]
+    pub(super) fn check_finite(&self, w: crate::kernels::Input<'_, f32>) -> Result<(), Error> {
+        if self.non_finite == NonFinite::Reject { crate::calibrate::all_finite(w, self.threads) } else { Ok(()) }
+    }
+}
