@@ -32,7 +32,8 @@ diffquant_config *no_config(void);
 #define MOST_SCALES 300
 
 struct quantizer_state {
-    uint32_t bits, levels, k, ste, rounding, granularity, code_range, symmetric;
+    uint32_t bits, levels, k, ste, rounding, non_finite, granularity, code_range, symmetric;
+    uint64_t seed, first_element;
     float ste_param;
     size_t block_size, scale_count;
     int32_t smallest, largest;
