@@ -84,7 +84,7 @@ pub(super) fn shifted_levels<V: Vectors, S: Source, R: Rounds>(
     w: V::Block,
     lanes: &Lanes<V>,
     bounds: CodeBounds,
-    rounding: &R,
+    rounding: &mut R,
     block: Block,
 ) -> V::Block {
     let draws = rounding.draws::<V>(block);
@@ -103,10 +103,10 @@ pub(super) fn levels<V: Vectors, S: Source>(
     w: V::Block,
     lanes: &Lanes<V>,
     bounds: CodeBounds,
-    rounding: Rounding,
+    mut rounding: Rounding,
     block: Block,
 ) -> V::Block {
-    without_shift::<V>(shifted_levels::<V, S, _>(w, lanes, bounds, &rounding, block))
+    without_shift::<V>(shifted_levels::<V, S, _>(w, lanes, bounds, &mut rounding, block))
 }
 
 #[inline(always)]
@@ -181,7 +181,7 @@ impl<R: Rounds, const PROPAGATES: bool> Work<0> for Quantize<'_, R, PROPAGATES> 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
         let w = self.w.load::<V>(block);
-        let shifted = shifted_levels::<V, S, R>(w, lanes, self.bounds, &self.rounding, block);
+        let shifted = shifted_levels::<V, S, R>(w, lanes, self.bounds, &mut self.rounding, block);
         if let Some(codes) = &mut self.codes {
             codes.store_bytes::<V>(block, V::low_bytes(shifted_codes::<V, S>(shifted, lanes)));
         }

@@ -45,9 +45,12 @@ pub(super) fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 
 /// The draw of an element.
 pub(super) fn draw(seed: u64, element: u128) -> f32 {
-    let counter = (element / 4) as u64;
+    let (group, place) = (element / 64, element % 64);
+    let counter = (group * 8 + place % 32 / 4) as u64;
     let numbers = philox([counter as u32, (counter >> 32) as u32, 0, 0], [seed as u32, (seed >> 32) as u32]);
-    numbers[(element % 4) as usize] as i32 as f32 / 4_294_967_296.0
+    let number = numbers[(place % 4) as usize];
+    let number = if place < 32 { number } else { number << 16 | number >> 16 };
+    number as i32 as f32 / 4_294_967_296.0
 }
 
 /// Quantizes `w`.

@@ -71,7 +71,7 @@ impl<R: Rounds> Work<TOTALS> for StatisticsOf<'_, R> {
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
         let w = self.w.load::<V>(block);
-        let shifted = shifted_levels::<V, S, R>(w, lanes, self.bounds, &self.rounding, block);
+        let shifted = shifted_levels::<V, S, R>(w, lanes, self.bounds, &mut self.rounding, block);
         let levels = without_shift::<V>(shifted);
         let values = values_of::<V, S>(levels, lanes);
         let mut terms = [w; TOTALS];

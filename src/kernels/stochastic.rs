@@ -26,7 +26,7 @@ pub(crate) trait Rounds: Copy + Sync {
     /// What chance has to say about a block.
     type Draws<V: Vectors>: Copy;
 
-    fn draws<V: Vectors>(&self, block: Block) -> Self::Draws<V>;
+    fn draws<V: Vectors>(&mut self, block: Block) -> Self::Draws<V>;
 
     /// The level of `w`, plus [`ROUNDS_TO_INTEGER`]; that of a NaN is 0.
     fn shifted_level<V: Vectors>(
@@ -53,7 +53,7 @@ impl Rounds for Rounding {
     type Draws<V: Vectors> = ();
 
     #[inline(always)]
-    fn draws<V: Vectors>(&self, _block: Block) {}
+    fn draws<V: Vectors>(&mut self, _block: Block) {}
 
     #[inline(always)]
     fn shifted_level<V: Vectors>(
@@ -87,7 +87,7 @@ impl Rounds for Stochastic {
     type Draws<V: Vectors> = V::Block;
 
     #[inline(always)]
-    fn draws<V: Vectors>(&self, block: Block) -> V::Block {
+    fn draws<V: Vectors>(&mut self, block: Block) -> V::Block {
         self.0.draws::<V>(block.start())
     }
 

@@ -94,3 +94,61 @@ impl Grid {
         if self.non_finite == NonFinite::Reject { crate::calibrate::all_finite(w, self.threads) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantizer::{DifferentiableQuantizer, Statistics, UniformQuantizer};
+    use crate::ste::SteVariant;
+
+    fn quantizer() -> UniformQuantizer {
+        UniformQuantizer::new(4, SteVariant::Standard).unwrap()
+    }
+
+    #[test]
+    fn the_older_switch_and_the_mode_are_the_same_setting() {
+        let mut quantizer = quantizer();
+        assert_eq!(quantizer.rounding(), RoundingMode::HalfAway);
+        quantizer.set_rounds_half_even(true);
+        assert_eq!(quantizer.rounding(), RoundingMode::HalfEven);
+        quantizer.set_rounding(RoundingMode::Stochastic);
+        assert!(!quantizer.rounds_half_even());
+        quantizer.set_rounds_half_even(false);
+        assert_eq!(quantizer.rounding(), RoundingMode::HalfAway);
+    }
+
+    #[test]
+    fn a_copy_draws_and_refuses_like_its_original() {
+        let mut original = quantizer();
+        original.set_rounding(RoundingMode::Stochastic);
+        original.set_seed(5, 6);
+        original.set_non_finite(NonFinite::Propagate);
+        let copy = original.clone();
+        assert_eq!(
+            (copy.rounding(), copy.seed(), copy.non_finite()),
+            (RoundingMode::Stochastic, (5, 6), NonFinite::Propagate)
+        );
+        let w: Vec<f32> = (0..100).map(|at| at as f32 / 100.0 - 0.5).collect();
+        assert_eq!(copy.forward(&w).unwrap(), original.forward(&w).unwrap());
+    }
+
+    #[test]
+    fn what_is_rejected_is_named_and_leaves_every_output() {
+        let mut quantizer = quantizer();
+        quantizer.set_non_finite(NonFinite::Reject);
+        let (mut codes, mut values, mut statistics) = ([7i8; 3], [7.0f32; 3], [Statistics::default()]);
+        let w = [0.1, 0.2, f32::NEG_INFINITY];
+        let refused = Err(Error::NonFinite { argument: "w", index: 2, value: f32::NEG_INFINITY });
+        assert_eq!(quantizer.forward_into(&w, Some(&mut codes), Some(&mut values)), refused);
+        let found = quantizer.forward_statistics_into(&w, Some(&mut codes), Some(&mut values), &mut statistics);
+        assert_eq!(found, refused);
+        assert_eq!((codes, values, statistics), ([7; 3], [7.0; 3], [Statistics::default()]));
+    }
+
+    #[test]
+    fn there_is_a_statistic_for_each_scale() {
+        let quantizer = quantizer();
+        let refused = quantizer.forward_statistics_into(&[0.1], None, None, &mut []);
+        assert_eq!(refused, Err(Error::LengthMismatch { argument: "statistics", actual: 0, expected: 1 }));
+    }
+}

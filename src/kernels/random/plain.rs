@@ -1,14 +1,16 @@
 //! One counter at a time, for targets without a form of their own.
 
-use super::{BLOCK, Keys, MULTIPLIERS, NUMBERS, UNIT};
+use super::{BLOCK, Draws, Keys, MULTIPLIERS, UNIT};
 
-/// The draws of 32 elements, those of `counter` and the next.
-pub(in crate::kernels) fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]) {
-    for (at, four) in draws.chunks_exact_mut(NUMBERS as usize).enumerate() {
-        let counter = counter.wrapping_add(at as u64);
+/// The draws of the group whose first counter is `counter`.
+pub(in crate::kernels) fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
+    let (as_they_are, exchanged) = draws.split_at_mut(BLOCK);
+    for (at, (these, those)) in as_they_are.chunks_exact_mut(4).zip(exchanged.chunks_exact_mut(4)).enumerate() {
+        let counter = counter + at as u64;
         let numbers = philox(keys, [counter as u32, (counter >> 32) as u32, 0, 0]);
-        for (draw, number) in four.iter_mut().zip(numbers) {
-            *draw = number as i32 as f32 * UNIT;
+        for (index, number) in numbers.into_iter().enumerate() {
+            these[index] = number as i32 as f32 * UNIT;
+            those[index] = number.rotate_left(16) as i32 as f32 * UNIT;
         }
     }
 }

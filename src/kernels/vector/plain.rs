@@ -1,7 +1,7 @@
 //! A block as an array, in plain Rust: what the compiler makes of its loops is up to it.
 
 use super::{BLOCK, Floats, SEVERAL, Vectors};
-use crate::kernels::random::{self, Keys};
+use crate::kernels::random::{self, Draws, Keys};
 
 /// A whole block as one register. (Arrays of four were tried: eight of them, unrolled, took the compiler ten minutes.)
 #[derive(Clone, Copy)]
@@ -210,7 +210,7 @@ impl Vectors for Plain {
     const FUSES: bool = cfg!(target_arch = "aarch64");
 
     #[inline(always)]
-    fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]) {
+    fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
         random::draw(keys, counter, draws);
     }
 

@@ -3,7 +3,7 @@
 
 use super::{BLOCK, Floats, SEVERAL, Vectors};
 use crate::kernels::buffer::copy_few;
-use crate::kernels::random::{Keys, draw_avx2, draw_avx512, draw_sse2};
+use crate::kernels::random::{Draws, Keys, draw_avx2, draw_avx512, draw_sse2};
 use std::arch::x86_64::*;
 
 /// [`Floats`] for a register, by the names of its intrinsics; what differs in more than names is in `$rest`.
@@ -298,7 +298,7 @@ impl Vectors for Sse2 {
     const FUSES: bool = false;
 
     #[inline(always)]
-    fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]) {
+    fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
         // SAFETY: SSE2 is part of x86-64.
         unsafe { draw_sse2(keys, counter, draws) }
     }
@@ -379,7 +379,7 @@ impl Vectors for Avx2 {
     const FUSES: bool = true;
 
     #[inline(always)]
-    fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]) {
+    fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
         // SAFETY: the module's promise.
         unsafe { draw_avx2(keys, counter, draws) }
     }
@@ -474,7 +474,7 @@ impl Vectors for Avx512 {
     const FUSES: bool = true;
 
     #[inline(always)]
-    fn draw(keys: &Keys, counter: u64, draws: &mut [f32; BLOCK]) {
+    fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
         // SAFETY: the module's promise.
         unsafe { draw_avx512(keys, counter, draws) }
     }
