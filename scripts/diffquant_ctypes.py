@@ -48,9 +48,6 @@ class Quantizer:
     def set_symmetric(self, symmetric):
         self.call("set_symmetric", ctypes.c_uint32(symmetric))
 
-    def set_rounding(self, rounding):
-        self.call("set_rounding", ctypes.c_uint32(rounding))
-
     def set_seed(self, seed, first_element=0):
         self.call("set_seed", ctypes.c_uint64(seed), ctypes.c_uint64(first_element))
 
