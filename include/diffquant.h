@@ -160,7 +160,8 @@ typedef struct {
      */
     double signal_power;
     /**
-     * signal-to-quantization-noise ratio, 10 * log10(signal_power / squared_error) in dB; infinity where squared_error is 0
+     * signal-to-quantization-noise ratio, 10 * log10(signal_power / squared_error) in dB; infinity where squared_error is 0, NaN
+     * where both are infinite
      */
     double sqnr_db;
 } diffquant_statistics;

@@ -27,7 +27,8 @@ pub struct Statistics {
     pub squared_error: f64,
     /// `sum w^2`.
     pub signal_power: f64,
-    /// `10 * log10(signal_power / squared_error)`, in dB: infinite without an error, also where there is no signal.
+    /// `10 * log10(signal_power / squared_error)`, in dB: infinite without an error, also where there is no signal; NaN
+    /// where both are infinite.
     pub sqnr_db: f64,
 }
 

@@ -670,7 +670,8 @@ fn threads_give_the_bits_of_one() {
         for threads in [2, 3, 5] {
             let several = run(Threads::Own(threads));
             assert!(one.0 == several.0, "codes, {threads} threads, {cut:?}");
-            assert!(one.4 == several.4, "statistics, {threads} threads, {cut:?}");
+            // As text, in which NaNs are equal: squares overflow here.
+            assert!(format!("{:?}", one.4) == format!("{:?}", several.4), "statistics, {threads} threads, {cut:?}");
             same(&several.1, &one.1, &format!("weights, {threads} threads, {cut:?}"));
             same(&several.2, &one.2, &format!("scales, {threads} threads, {cut:?}"));
             same(&several.3, &one.3, &format!("offsets, {threads} threads, {cut:?}"));

@@ -21,7 +21,8 @@ pub struct diffquant_statistics {
     pub squared_error: f64,
     /// sum of w^2
     pub signal_power: f64,
-    /// signal-to-quantization-noise ratio, 10 * log10(signal_power / squared_error) in dB; infinity where squared_error is 0
+    /// signal-to-quantization-noise ratio, 10 * log10(signal_power / squared_error) in dB; infinity where squared_error is 0, NaN
+    /// where both are infinite
     pub sqnr_db: f64,
 }
 
