@@ -5,8 +5,8 @@ use super::rounding::{NonFinite, with_rounding};
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    AnyEstimator, Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters,
-    PassThrough, Quantize, RangeClipped, ScaleGradient, Statistics, StatisticsOf, Walk, WeightGradient,
+    AnyEstimator, Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output,
+    Parameters, PassThrough, Quantize, RangeClipped, ScaleGradient, Statistics, StatisticsOf, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
 
