@@ -72,6 +72,33 @@ TEST(no_granularity_needs_an_allocation_in_forward_backward_and_dequantize) {
     }
 }
 
+TEST(tensors_of_16_bits_need_no_allocation_either) {
+    const struct alloc_probe *probe = alloc_probe_find();
+    if (probe == NULL) {
+        return;
+    }
+    enum { N = 100 };
+    static uint16_t w[N], g[N], values[N], grad_w[N];
+    static int8_t codes[N];
+    float grad_scale = 0.0f, grad_offset = 0.0f;
+    diffquant_quantizer *q = uniform_quantizer(4, 0.5f);
+    REQUIRE_OK(diffquant_quantizer_set_ste(q, DIFFQUANT_STE_LSQ, 0.0f));
+    for (diffquant_dtype dtype = DIFFQUANT_DTYPE_F16; dtype <= DIFFQUANT_DTYPE_BF16; dtype++) {
+        check_context("dtype %u", dtype);
+        probe->start(0);
+        diffquant_status status = diffquant_quantizer_forward_typed(q, dtype, w, N, codes, values);
+        status |= diffquant_quantizer_backward_typed(q, dtype, w, values, g, N, grad_w);
+        status |= diffquant_quantizer_backward_scale_typed(q, dtype, w, g, N, grad_w, &grad_scale);
+        status |=
+            diffquant_quantizer_backward_scale_offset_typed(q, dtype, w, g, N, grad_w, &grad_scale, &grad_offset);
+        status |= diffquant_quantizer_dequantize_typed(q, dtype, codes, N, values);
+        const long asked = probe->stop();
+        CHECK_UINT(status, DIFFQUANT_STATUS_OK);
+        CHECK_INT(asked, 0);
+    }
+    diffquant_quantizer_free(q);
+}
+
 TEST(zero_points_offsets_ranges_and_scale_steps_allocate_nothing) {
     const struct alloc_probe *probe = alloc_probe_find();
     if (probe == NULL) {
@@ -202,6 +229,18 @@ static diffquant_status call_init_mse(void) {
 static float dynamic_values[6], dynamic_scales[3];
 static int8_t dynamic_codes[6];
 
+static const uint16_t calibration_halves[] = {0x3c00, 0xc000, 0x4200, 0x3800, 0x0000, 0x4400};
+
+static diffquant_status call_init_mse_typed(void) {
+    return diffquant_quantizer_init_scale_with_typed(quantizer, DIFFQUANT_DTYPE_F16, DIFFQUANT_SCALE_INIT_MSE, 0.0f,
+                                                     calibration_halves, 6);
+}
+static diffquant_status call_forward_dynamic_typed(void) {
+    float scales[3];
+    return diffquant_quantizer_forward_dynamic_typed(quantizer, DIFFQUANT_DTYPE_F16, calibration_halves, 6, NULL, NULL,
+                                                     scales, 3);
+}
+
 static diffquant_status call_forward_dynamic(void) {
     return diffquant_quantizer_forward_dynamic(quantizer, calibration_weights, 6, dynamic_codes, dynamic_values,
                                                dynamic_scales, 3);
@@ -279,6 +318,8 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
         {"quantizer_init_scale_with PERCENTILE", call_init_percentile},
         {"quantizer_init_scale_with MSE", call_init_mse},
         {"quantizer_forward_dynamic", call_forward_dynamic},
+        {"quantizer_init_scale_with_typed MSE", call_init_mse_typed},
+        {"quantizer_forward_dynamic_typed", call_forward_dynamic_typed},
     };
     const struct alloc_probe *probe = alloc_probe_find();
     for (size_t i = 0; probe != NULL && i < COUNT(calls); i++) {

@@ -38,10 +38,11 @@
  * - Threads. A call with a const handle may run at the same time as any other call with a const handle to the same object; a
  *   call with a non-const handle needs that object to itself. Different objects are independent. Nothing is locked.
  * - Constants. Arguments of type diffquant_ste and the like are plain 32-bit numbers; unknown ones are refused.
- * - Tensors are contiguous, row-major arrays of float. Weights share a scale, a zero point and an offset in groups: all of
- *   them, a channel, a token or a block, see diffquant_granularity. Without a shape channels are equal, contiguous slices
- *   of a tensor of any length: a weight matrix stored as [out][in] has its rows as channels. For channels along any other
- *   axis, tokens and blocks, diffquant_quantizer_set_shape declares the shape, and n is then its product.
+ * - Tensors are contiguous, row-major arrays of float; the functions whose names end in _typed take 16-bit elements too, see
+ *   diffquant_dtype. Weights share a scale, a zero point and an offset in groups: all of them, a channel, a token or a
+ *   block, see diffquant_granularity. Without a shape channels are equal, contiguous slices of a tensor of any length: a
+ *   weight matrix stored as [out][in] has its rows as channels. For channels along any other axis, tokens and blocks,
+ *   diffquant_quantizer_set_shape declares the shape, and n is then its product.
  * - Codes are int8, of the bits and the range of the quantizer (diffquant_code_range). A code stands for
  *   (code - zero_point) * step + offset, where the step is the scale, or for pi alpha * PI / k. Zero points are fixed until
  *   diffquant_quantizer_set_symmetric frees them; offsets are 0 until they are set. Arrays of one number per group
@@ -124,6 +125,11 @@ typedef uint32_t diffquant_code_range;
  * in a quantizer that is not symmetric.
  */
 typedef uint32_t diffquant_scale_init;
+
+/**
+ * What a tensor is made of, for the functions whose names end in _typed.
+ */
+typedef uint32_t diffquant_dtype;
 
 /**
  * A host's pool of threads: a function that calls run(task, index) once for every index below count, on any threads, and
@@ -322,6 +328,21 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_GRANULARITY_PER_BLOCK 3
 
 /**
+ * IEEE binary32: float.
+ */
+#define DIFFQUANT_DTYPE_F32 0
+
+/**
+ * IEEE binary16, as the bits of a uint16_t (or _Float16): 5 bits of exponent, 10 of fraction, 65504 the largest number.
+ */
+#define DIFFQUANT_DTYPE_F16 1
+
+/**
+ * bfloat16, as the bits of a uint16_t: the upper half of a float.
+ */
+#define DIFFQUANT_DTYPE_BF16 2
+
+/**
  * 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
  */
 #define DIFFQUANT_PRESET_PIQ3 0
@@ -390,7 +411,7 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_ISA_BASELINE 1
 
 /**
- * AVX2 with FMA (x86-64).
+ * AVX2 with FMA and F16C (x86-64).
  */
 #define DIFFQUANT_ISA_AVX2 2
 
@@ -1459,6 +1480,172 @@ diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quant
                                                 const int8_t *codes,
                                                 size_t n,
                                                 float *values);
+
+/**
+ * As diffquant_quantizer_forward, on weights and values of a type.
+ *
+ * What holds of every function whose name ends in _typed: elements are computed in float, and each result is rounded to the
+ * type once, to the nearest, halves to even. So results are those of the float function, rounded, to the bit, but for
+ * the bits of a NaN, which stays a quiet NaN. What is too large for F16 becomes infinite; subnormals are kept. Scales,
+ * zero points, offsets and their gradients are float. Buffers are aligned to their elements, 16-bit ones to 2.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w and values
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param codes receives n codes; may be NULL
+ * @param values receives n values; may be NULL, may be w itself
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_forward_typed(const diffquant_quantizer *quantizer,
+                                                   diffquant_dtype dtype,
+                                                   const void *w,
+                                                   size_t n,
+                                                   int8_t *codes,
+                                                   void *values);
+
+/**
+ * As diffquant_quantizer_forward_dynamic, on weights and values of a type (see diffquant_quantizer_forward_typed).
+ *
+ * The scales are float. Allocates.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w and values
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count; per token a multiple of the last
+ *          dimension; with 0 nothing is touched
+ * @param codes receives n codes; may be NULL
+ * @param values receives n values; may be NULL, may be w itself
+ * @param scales receives scale_count scales, in the order of diffquant_granularity; for pi the alphas
+ * @param scale_count per token n divided by the last dimension, else as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH;
+ *         NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; INVALID_ARGUMENT when a step would overflow;
+ *         OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_forward_dynamic_typed(const diffquant_quantizer *quantizer,
+                                                           diffquant_dtype dtype,
+                                                           const void *w,
+                                                           size_t n,
+                                                           int8_t *codes,
+                                                           void *values,
+                                                           float *scales,
+                                                           size_t scale_count);
+
+/**
+ * As diffquant_quantizer_backward, on weights, values and gradients of a type (see diffquant_quantizer_forward_typed).
+ *
+ * Values that are given are those that forward gave, rounded to the type; values that are computed again are not rounded. Give
+ * them for the gradient at the values that the network ran on. Allocates nothing.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w, values, grad_out and grad_w
+ * @param w n weights, as given to forward
+ * @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them
+ * @param grad_out n gradients of the loss by each value
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_backward_typed(const diffquant_quantizer *quantizer,
+                                                    diffquant_dtype dtype,
+                                                    const void *w,
+                                                    const void *values,
+                                                    const void *grad_out,
+                                                    size_t n,
+                                                    void *grad_w);
+
+/**
+ * As diffquant_quantizer_backward_scale, on weights and gradients of a type (see diffquant_quantizer_forward_typed).
+ *
+ * The terms of grad_scale are float and not rounded to the type, and grad_scale is float. Allocates nothing.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w, grad_out and grad_w
+ * @param w n weights, as given to forward
+ * @param grad_out n gradients of the loss by each value
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched, grad_scale
+ *          neither
+ * @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
+ * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_backward_scale_typed(const diffquant_quantizer *quantizer,
+                                                          diffquant_dtype dtype,
+                                                          const void *w,
+                                                          const void *grad_out,
+                                                          size_t n,
+                                                          void *grad_w,
+                                                          float *grad_scale);
+
+/**
+ * As diffquant_quantizer_backward_scale_offset, on weights and gradients of a type (see
+ * diffquant_quantizer_forward_typed).
+ *
+ * grad_scale and grad_offset are float. Allocates nothing.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w, grad_out and grad_w
+ * @param w n weights, as given to forward
+ * @param grad_out n gradients of the loss by each value
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
+ * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
+ * @param grad_offset receives as many floats as grad_scale
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; NOT_APPLICABLE for another estimator; LENGTH_MISMATCH; NO_SHAPE; OVERLAP;
+ *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_backward_scale_offset_typed(const diffquant_quantizer *quantizer,
+                                                                 diffquant_dtype dtype,
+                                                                 const void *w,
+                                                                 const void *grad_out,
+                                                                 size_t n,
+                                                                 void *grad_w,
+                                                                 float *grad_scale,
+                                                                 float *grad_offset);
+
+/**
+ * As diffquant_quantizer_dequantize, into values of a type (see diffquant_quantizer_forward_typed).
+ *
+ * Allocates nothing.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of values
+ * @param codes n codes
+ * @param n number of codes, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param values receives n values
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_dequantize_typed(const diffquant_quantizer *quantizer,
+                                                      diffquant_dtype dtype,
+                                                      const int8_t *codes,
+                                                      size_t n,
+                                                      void *values);
+
+/**
+ * As diffquant_quantizer_init_scale_with, from weights of a type (see diffquant_quantizer_forward_typed).
+ *
+ * Allocates, for 16-bit weights also a copy of them as float.
+ *
+ * @param quantizer the quantizer to change
+ * @param dtype the DIFFQUANT_DTYPE of w
+ * @param method a DIFFQUANT_SCALE_INIT constant
+ * @param parameter the method's parameter; ignored by those without one
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype or method; INVALID_ARGUMENT for the parameter, or when the step would
+ *         overflow; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_init_scale_with_typed(diffquant_quantizer *quantizer,
+                                                           diffquant_dtype dtype,
+                                                           diffquant_scale_init method,
+                                                           float parameter,
+                                                           const void *w,
+                                                           size_t n);
 
 /**
  * Lets large calls use several threads. Results are the same bits for any number.

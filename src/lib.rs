@@ -1,6 +1,6 @@
 //! Differentiable quantizers for quantization-aware training.
 //!
-//! A training runtime hands over its own f32 buffers. A quantizer turns weights into integer codes and the values that
+//! A training runtime hands over its own f32, f16 or bf16 buffers. A quantizer turns weights into integer codes and the values that
 //! they stand for (*forward*), sends the gradient of the loss back through the rounding (*backward*), learns or calibrates
 //! its scales, and turns codes back into values (*dequantize*).
 //!
@@ -24,7 +24,7 @@ pub mod ste;
 pub use config::{LossWeights, QatConfig, QuantGranularity};
 pub use error::Error;
 pub use quantizer::{
-    CodeRange, DifferentiableQuantizer, PiQuantDifferentiable, ScaleInit, UniformQuantizer, create_quantizer,
-    init_pi_scale,
+    CodeRange, DifferentiableQuantizer, Element, PiQuantDifferentiable, ScaleInit, TypedQuantizer, UniformQuantizer,
+    create_quantizer, init_pi_scale,
 };
 pub use ste::SteVariant;

@@ -2,17 +2,23 @@
 
 use super::filled;
 use crate::error::Error;
-use crate::kernels::{Cut, Extremes, Groups, Input, MaxMagnitude, Output, Threads, Walk};
+use crate::kernels::{Cut, Extremes, Format, Groups, Input, MaxMagnitude, Output, Single, Threads, Walk};
 
 /// The largest magnitude of each of `count` groups of `w`, in group order.
 ///
 /// # Errors
 /// [`Error::NonFinite`] naming the first NaN or infinity; [`Error::OutOfMemory`].
-pub(crate) fn max_abs(w: Input<'_, f32>, cut: Cut, count: usize, threads: Threads) -> Result<Vec<f32>, Error> {
+pub(crate) fn max_abs<F: Format>(
+    format: F,
+    w: Input<'_, F::Element>,
+    cut: Cut,
+    count: usize,
+    threads: Threads,
+) -> Result<Vec<f32>, Error> {
     let mut maxima = filled(0.0, count)?;
-    let work = MaxMagnitude { w, maxima: Output::from(&mut maxima[..]) };
+    let work = MaxMagnitude { format, w, maxima: Output::from(&mut maxima[..]) };
     Walk { work, cut, groups: Groups::NONE }.run_on(threads);
-    if maxima.iter().all(|maximum: &f32| maximum.is_finite()) { Ok(maxima) } else { Err(first_non_finite(w)) }
+    if maxima.iter().all(|maximum: &f32| maximum.is_finite()) { Ok(maxima) } else { Err(first_non_finite(format, w)) }
 }
 
 /// The smallest weight or 0, and the largest weight or 0, of each of `count` groups of `w`.
@@ -27,7 +33,7 @@ pub(super) fn extremes(w: Input<'_, f32>, cut: Cut, count: usize, threads: Threa
     let mut pairs = filled((0.0, 0.0), count)?;
     for (pair, (&min, &max)) in pairs.iter_mut().zip(minima.iter().zip(&maxima)) {
         if !(min.is_finite() && max.is_finite()) {
-            return Err(first_non_finite(w));
+            return Err(first_non_finite(Single, w));
         }
         *pair = (min, max);
     }
@@ -36,9 +42,9 @@ pub(super) fn extremes(w: Input<'_, f32>, cut: Cut, count: usize, threads: Threa
 
 /// The refusal that names where the trouble is; only looked for once there is some.
 #[cold]
-fn first_non_finite(w: Input<'_, f32>) -> Error {
+fn first_non_finite<F: Format>(format: F, w: Input<'_, F::Element>) -> Error {
     for index in 0..w.len() {
-        let value = w.get(index);
+        let value = format.widen(w.get(index));
         if !value.is_finite() {
             return Error::NonFinite { argument: "w", index, value };
         }

@@ -17,7 +17,7 @@ mod sweep;
 pub(crate) use extremes::max_abs;
 
 use crate::error::Error;
-use crate::kernels::{CodeBounds, Cut, Groups, Input, MeanMagnitude, Output, Rounding, Threads, Walk};
+use crate::kernels::{CodeBounds, Cut, Groups, Input, MeanMagnitude, Output, Rounding, Single, Threads, Walk};
 use crate::layout::Layout;
 use extremes::extremes;
 
@@ -128,14 +128,14 @@ pub(crate) fn calibrate(
     calibrated.try_reserve_exact(count)?;
     let zero_point = target.zero_point;
     match method {
-        ScaleInit::MaxAbs => return Ok(Calibration::MaxAbs(max_abs(w, cut, count, threads)?)),
+        ScaleInit::MaxAbs => return Ok(Calibration::MaxAbs(max_abs(Single, w, cut, count, threads)?)),
         ScaleInit::MinMax => calibrated.extend(extremes(w, cut, count, threads)?.into_iter().map(|(min, max)| {
             let (step, zero_point) = target.covering(min.into(), max.into());
             Calibrated::Step { step, zero_point }
         })),
         ScaleInit::Lsq => {
             // A sum would not say where a NaN is.
-            max_abs(w, cut, count, threads)?;
+            max_abs(Single, w, cut, count, threads)?;
             let means = means(w, cut, count, threads)?;
             let by_root = 2.0 / f64::from(target.bounds.max - zero_point).sqrt();
             calibrated.extend(means.into_iter().map(|mean| Calibrated::Step { step: mean * by_root, zero_point }));

@@ -12,7 +12,7 @@ pub type diffquant_isa = u32;
 pub const DIFFQUANT_ISA_FASTEST: diffquant_isa = 0;
 /// What every machine of this architecture has: SSE2 on x86-64, NEON on aarch64.
 pub const DIFFQUANT_ISA_BASELINE: diffquant_isa = 1;
-/// AVX2 with FMA (x86-64).
+/// AVX2 with FMA and F16C (x86-64).
 pub const DIFFQUANT_ISA_AVX2: diffquant_isa = 2;
 /// AVX-512 F, BW, DQ and VL (x86-64).
 pub const DIFFQUANT_ISA_AVX512: diffquant_isa = 3;

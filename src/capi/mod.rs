@@ -21,6 +21,8 @@ pub mod ste;
 
 pub mod granularity;
 
+pub mod dtype;
+
 pub mod config;
 
 pub mod quantizer;

@@ -6,6 +6,7 @@
 //! length, and whole blocks copied in and out through raw pointers. A kernel reads block `i` of every input before it
 //! writes block `i` of any output, which is what makes exact in-place use correct.
 
+use super::format::{Format, Single};
 use super::{BLOCK, Vectors, stream};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -92,11 +93,19 @@ impl Input<'_, f32> {
     /// Reads a block; lanes past its count are 0.
     #[inline(always)]
     pub(super) fn load<V: Vectors>(&self, block: Block) -> V::Block {
+        self.load_as::<V, _>(Single, block)
+    }
+}
+
+impl<T: Copy> Input<'_, T> {
+    /// Reads a block of a format; lanes past its count are 0.
+    #[inline(always)]
+    pub(super) fn load_as<V: Vectors, F: Format<Element = T>>(&self, format: F, block: Block) -> V::Block {
         assert!(block.start <= self.len && block.count <= self.len - block.start);
         // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let from = self.start.add(block.start);
-            if block.count == BLOCK { V::load(from) } else { V::load_few(from, block.count) }
+            if block.count == BLOCK { format.load::<V>(from) } else { format.load_few::<V>(from, block.count) }
         }
     }
 }
@@ -163,7 +172,8 @@ impl<'a, T: Copy> Output<'a, T> {
     #[inline(always)]
     pub(super) fn stream_if_it_pays<S>(mut self, inputs: &[Input<'_, S>]) -> Self {
         let in_place = inputs.iter().any(|input| input.start.addr() == self.start.addr());
-        self.streamed = !in_place && stream::pays(self.len);
+        // Codes go the way of the floats that they are made of.
+        self.streamed = !in_place && stream::pays(self.len, size_of::<S>().max(size_of::<T>()));
         self
     }
 
@@ -183,18 +193,18 @@ impl<'a, T: Copy> Output<'a, T> {
     }
 }
 
-impl Output<'_, f32> {
-    /// Writes a block; lanes past its count are dropped.
+impl<T: Copy> Output<'_, T> {
+    /// Writes a block in a format; lanes past its count are dropped.
     #[inline(always)]
-    pub(super) fn store<V: Vectors>(&mut self, block: Block, lanes: V::Block) {
+    pub(super) fn store_as<V: Vectors, F: Format<Element = T>>(&mut self, format: F, block: Block, lanes: V::Block) {
         assert!(block.start <= self.len && block.count <= self.len - block.start);
         // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let to = self.start.add(block.start);
-            if block.count != BLOCK {
-                V::store_few(lanes, to, block.count);
-            } else if !(self.streamed && V::stream(lanes, to)) {
-                V::store(lanes, to);
+            if block.count == BLOCK {
+                format.store::<V>(lanes, to, self.streamed);
+            } else {
+                format.store_few::<V>(lanes, to, block.count);
             }
         }
     }

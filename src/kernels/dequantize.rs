@@ -2,25 +2,27 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
+use super::format::Format;
 use super::groups::{Lanes, Source, Step};
 use super::quantize::values_of;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 
 /// Dequantizes `codes`.
-pub(crate) struct Dequantize<'a> {
+pub(crate) struct Dequantize<'a, F: Format> {
+    format: F,
     codes: Input<'a, i8>,
-    values: Output<'a, f32>,
+    values: Output<'a, F::Element>,
 }
 
-impl<'a> Dequantize<'a> {
+impl<'a, F: Format> Dequantize<'a, F> {
     #[inline(always)]
-    pub(crate) fn new(codes: Input<'a, i8>, values: Output<'a, f32>) -> Self {
-        Dequantize { codes, values: values.stream_if_it_pays(&[codes]) }
+    pub(crate) fn new(format: F, codes: Input<'a, i8>, values: Output<'a, F::Element>) -> Self {
+        Dequantize { format, codes, values: values.stream_if_it_pays(&[codes]) }
     }
 }
 
-impl Work<0> for Dequantize<'_> {
+impl<F: Format> Work<0> for Dequantize<'_, F> {
     type Join = Sum;
     type Reads = Step;
 
@@ -32,13 +34,13 @@ impl Work<0> for Dequantize<'_> {
                 levels[register] = levels[register].minus(lanes.zero_point[register]);
             }
         }
-        self.values.store::<V>(block, values_of::<V, S>(levels, lanes));
+        self.values.store_as::<V, F>(self.format, block, values_of::<V, S>(levels, lanes));
         []
     }
 
     #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
-        Dequantize { codes: self.codes, values: unsafe { self.values.share() } }
+        Dequantize { values: unsafe { self.values.share() }, ..*self }
     }
 }

@@ -6,6 +6,7 @@
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::estimator::{Elements, Estimator};
+use super::format::Format;
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::vector::Floats;
@@ -42,30 +43,33 @@ fn examine<V: Vectors, S: Source, E: Estimator>(
 }
 
 /// Gradient of the weights.
-pub(crate) struct WeightGradient<'a, E> {
-    w: Input<'a, f32>,
+pub(crate) struct WeightGradient<'a, F: Format, E> {
+    format: F,
+    w: Input<'a, F::Element>,
     /// What forward gave for `w`; computed again when absent and needed.
-    values: Option<Input<'a, f32>>,
-    grad_out: Input<'a, f32>,
-    grad_w: Output<'a, f32>,
+    values: Option<Input<'a, F::Element>>,
+    grad_out: Input<'a, F::Element>,
+    grad_w: Output<'a, F::Element>,
     bounds: CodeBounds,
     rounding: Rounding,
     estimator: E,
 }
 
-impl<'a, E: Estimator> WeightGradient<'a, E> {
+impl<'a, F: Format, E: Estimator> WeightGradient<'a, F, E> {
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn new(
-        w: Input<'a, f32>,
-        values: Option<Input<'a, f32>>,
-        grad_out: Input<'a, f32>,
-        grad_w: Output<'a, f32>,
+        format: F,
+        w: Input<'a, F::Element>,
+        values: Option<Input<'a, F::Element>>,
+        grad_out: Input<'a, F::Element>,
+        grad_w: Output<'a, F::Element>,
         bounds: CodeBounds,
         rounding: Rounding,
         estimator: E,
     ) -> Self {
         let grad_w = grad_w.stream_if_it_pays(&[grad_out]);
-        WeightGradient { w, values, grad_out, grad_w, bounds, rounding, estimator }
+        WeightGradient { format, w, values, grad_out, grad_w, bounds, rounding, estimator }
     }
 
     /// Whether groups do not matter: the tensor may then be walked as one run.
@@ -74,17 +78,20 @@ impl<'a, E: Estimator> WeightGradient<'a, E> {
     }
 }
 
-impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
+impl<F: Format, E: Estimator> Work<0> for WeightGradient<'_, F, E> {
     type Join = Sum;
     type Reads = Everything;
 
+    const IS_ALWAYS_AFFINE: bool = F::GRADIENTS_ARE_AFFINE;
+
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
-        let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
+        let (w, grad_out) =
+            (self.w.load_as::<V, F>(self.format, block), self.grad_out.load_as::<V, F>(self.format, block));
         let mut gradients = grad_out;
         match &self.values {
             Some(values) if E::READS_VALUE => {
-                let values = values.load::<V>(block);
+                let values = values.load_as::<V, F>(self.format, block);
                 for register in 0..V::REGISTERS {
                     let elements = Elements::of_value(w[register], values[register], grad_out[register]);
                     gradients[register] = self.estimator.weight_gradient(&elements);
@@ -99,7 +106,7 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
                 }
             }
         }
-        self.grad_w.store::<V>(block, gradients);
+        self.grad_w.store_as::<V, F>(self.format, block, gradients);
         []
     }
 
@@ -137,10 +144,11 @@ impl LastFactor {
 }
 
 /// Gradient of the weights, when asked for, and of each scale; with two `TOTALS` of each offset too.
-pub(crate) struct ScaleGradient<'a, E, const TOTALS: usize> {
-    w: Input<'a, f32>,
-    grad_out: Input<'a, f32>,
-    grad_w: Option<Output<'a, f32>>,
+pub(crate) struct ScaleGradient<'a, F: Format, E, const TOTALS: usize> {
+    format: F,
+    w: Input<'a, F::Element>,
+    grad_out: Input<'a, F::Element>,
+    grad_w: Option<Output<'a, F::Element>>,
     grad_scale: Output<'a, f32>,
     grad_offset: Option<Output<'a, f32>>,
     factor: LastFactor,
@@ -150,18 +158,20 @@ pub(crate) struct ScaleGradient<'a, E, const TOTALS: usize> {
 }
 
 /// The outputs of a [`ScaleGradient`].
-pub(crate) struct Gradients<'a> {
-    pub(crate) weights: Option<Output<'a, f32>>,
+pub(crate) struct Gradients<'a, F: Format> {
+    pub(crate) weights: Option<Output<'a, F::Element>>,
     pub(crate) scales: Output<'a, f32>,
     pub(crate) offsets: Option<Output<'a, f32>>,
 }
 
-impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
+impl<'a, F: Format, E: Estimator, const TOTALS: usize> ScaleGradient<'a, F, E, TOTALS> {
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn new(
-        w: Input<'a, f32>,
-        grad_out: Input<'a, f32>,
-        gradients: Gradients<'a>,
+        format: F,
+        w: Input<'a, F::Element>,
+        grad_out: Input<'a, F::Element>,
+        gradients: Gradients<'a, F>,
         factor: Factor,
         bounds: CodeBounds,
         rounding: Rounding,
@@ -172,17 +182,20 @@ impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
         let mut factor = LastFactor { factor, count: 0, value: 0.0 };
         // Per tensor this is all that is needed; at the end a short call would wait for the root.
         factor.of(w.len());
-        ScaleGradient { w, grad_out, grad_w, grad_scale, grad_offset, factor, bounds, rounding, estimator }
+        ScaleGradient { format, w, grad_out, grad_w, grad_scale, grad_offset, factor, bounds, rounding, estimator }
     }
 }
 
-impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TOTALS> {
+impl<F: Format, E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, F, E, TOTALS> {
     type Join = Sum;
     type Reads = Everything;
 
+    const IS_ALWAYS_AFFINE: bool = F::GRADIENTS_ARE_AFFINE;
+
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
-        let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
+        let (w, grad_out) =
+            (self.w.load_as::<V, F>(self.format, block), self.grad_out.load_as::<V, F>(self.format, block));
         let mut gradients = grad_out;
         let mut terms = [grad_out; TOTALS];
         for register in 0..V::REGISTERS {
@@ -195,7 +208,7 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
             }
         }
         if let Some(grad_w) = &mut self.grad_w {
-            grad_w.store::<V>(block, gradients);
+            grad_w.store_as::<V, F>(self.format, block, gradients);
         }
         terms
     }

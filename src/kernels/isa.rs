@@ -58,7 +58,9 @@ impl Level {
         match self {
             Level::Baseline => true,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Level::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+            }
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => {
                 Level::Avx2.is_available()
@@ -149,10 +151,7 @@ impl Isa {
     #[inline(always)]
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Level::Baseline => kernel.run::<Sse2>(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Level::Baseline => kernel.run::<Plain>(),
+            Level::Baseline => run_baseline(kernel),
             // SAFETY: an `Isa` is made only of a level that is available.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { run_avx2(kernel) },
@@ -163,14 +162,23 @@ impl Isa {
     }
 }
 
+/// Outlined: inlined, every caller would be compiled with a copy of its own.
+#[inline(never)]
+fn run_baseline<K: Kernel>(kernel: K) {
+    #[cfg(target_arch = "x86_64")]
+    kernel.run::<Sse2>();
+    #[cfg(not(target_arch = "x86_64"))]
+    kernel.run::<Plain>();
+}
+
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn run_avx2<K: Kernel>(kernel: K) {
     kernel.run::<Avx2>();
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 fn run_avx512<K: Kernel>(kernel: K) {
     kernel.run::<Avx512>();
 }

@@ -19,6 +19,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
+use super::format::Format;
 use super::groups::{Everything, Lanes, Source};
 use super::quotient::Divisor;
 use super::vector::Floats;
@@ -127,36 +128,39 @@ pub(super) fn values_of<V: Vectors, S: Source>(levels: V::Block, lanes: &Lanes<V
 }
 
 /// Quantizes `w`.
-pub(crate) struct Quantize<'a> {
-    pub(crate) w: Input<'a, f32>,
+pub(crate) struct Quantize<'a, F: Format> {
+    format: F,
+    pub(crate) w: Input<'a, F::Element>,
     pub(crate) codes: Option<Output<'a, i8>>,
-    pub(crate) values: Option<Output<'a, f32>>,
+    pub(crate) values: Option<Output<'a, F::Element>>,
     pub(crate) bounds: CodeBounds,
     pub(crate) rounding: Rounding,
 }
 
-impl<'a> Quantize<'a> {
+impl<'a, F: Format> Quantize<'a, F> {
     #[inline(always)]
     pub(crate) fn new(
-        w: Input<'a, f32>,
+        format: F,
+        w: Input<'a, F::Element>,
         codes: Option<Output<'a, i8>>,
-        values: Option<Output<'a, f32>>,
+        values: Option<Output<'a, F::Element>>,
         bounds: CodeBounds,
         rounding: Rounding,
     ) -> Self {
         let codes = codes.map(|codes| codes.stream_if_it_pays(&[w]));
         let values = values.map(|values| values.stream_if_it_pays(&[w]));
-        Quantize { w, codes, values, bounds, rounding }
+        Quantize { format, w, codes, values, bounds, rounding }
     }
 }
 
-impl Work<0> for Quantize<'_> {
+impl<F: Format> Work<0> for Quantize<'_, F> {
     type Join = Sum;
     type Reads = Everything;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
-        let shifted = shifted_levels::<V, S>(self.w.load::<V>(block), lanes, self.bounds, self.rounding);
+        let shifted =
+            shifted_levels::<V, S>(self.w.load_as::<V, F>(self.format, block), lanes, self.bounds, self.rounding);
         if let Some(codes) = &mut self.codes {
             let mut codes_shifted = shifted;
             if S::AFFINE {
@@ -167,7 +171,7 @@ impl Work<0> for Quantize<'_> {
             codes.store_bytes::<V>(block, V::low_bytes(codes_shifted));
         }
         if let Some(values) = &mut self.values {
-            values.store::<V>(block, values_of::<V, S>(without_shift::<V>(shifted), lanes));
+            values.store_as::<V, F>(self.format, block, values_of::<V, S>(without_shift::<V>(shifted), lanes));
         }
         []
     }

@@ -2,24 +2,26 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
+use super::format::Format;
 use super::groups::{Everything, Lanes, Nothing, Source};
 use super::quantize::{CodeBounds, Rounding, levels, values_of, without_offset};
 use super::vector::Floats;
 use super::walk::{Largest, Sum, Work};
 
 /// The largest magnitude of each group of `w`, infinite for a group with an element that is not finite.
-pub(crate) struct MaxMagnitude<'a> {
-    pub(crate) w: Input<'a, f32>,
+pub(crate) struct MaxMagnitude<'a, F: Format> {
+    pub(crate) format: F,
+    pub(crate) w: Input<'a, F::Element>,
     pub(crate) maxima: Output<'a, f32>,
 }
 
-impl Work<1> for MaxMagnitude<'_> {
+impl<F: Format> Work<1> for MaxMagnitude<'_, F> {
     type Join = Largest;
     type Reads = Nothing;
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
-        let mut magnitudes = self.w.load::<V>(block);
+        let mut magnitudes = self.w.load_as::<V, F>(self.format, block);
         for register in 0..V::REGISTERS {
             magnitudes[register] = nan_to_infinity(magnitudes[register].abs());
         }
@@ -34,7 +36,7 @@ impl Work<1> for MaxMagnitude<'_> {
     #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
-        MaxMagnitude { w: self.w, maxima: unsafe { self.maxima.share() } }
+        MaxMagnitude { maxima: unsafe { self.maxima.share() }, ..*self }
     }
 }
 

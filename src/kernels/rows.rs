@@ -37,7 +37,8 @@ pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRows<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        let affine = W::IS_ALWAYS_AFFINE || self.groups.are_affine();
+        if affine { self.walk::<V, true>() } else { self.walk::<V, false>() }
     }
 }
 

@@ -57,7 +57,8 @@ pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for ShortRun<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        let affine = W::IS_ALWAYS_AFFINE || self.groups.are_affine();
+        if affine { self.walk::<V, true>() } else { self.walk::<V, false>() }
     }
 }
 
@@ -78,7 +79,8 @@ type Kept<const TOTALS: usize> = [[f64; TOTALS]; KEPT];
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        let affine = W::IS_ALWAYS_AFFINE || self.groups.are_affine();
+        if affine { self.walk::<V, true>() } else { self.walk::<V, false>() }
     }
 }
 

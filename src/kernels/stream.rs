@@ -5,9 +5,10 @@
 //! (with 32 MiB of it, forward of 2 Mi weights takes 1.3 times as long, of 16 Mi 0.8 to 0.9 times). It is never chosen for
 //! in-place work: there the line is in the cache already.
 
-/// Whether an output of `n` elements should bypass the cache.
+/// Whether an output of `n` elements, made of floats of `size` bytes or into such, should bypass the cache.
 #[inline(always)]
-pub(super) fn pays(n: usize) -> bool {
+pub(super) fn pays(n: usize, size: usize) -> bool {
+    let n = n / (size_of::<f32>() / size);
     cfg!(target_arch = "x86_64") && n >= SMALLEST_THRESHOLD && n >= threshold()
 }
 
@@ -20,10 +21,10 @@ pub(super) fn fence() {
     };
 }
 
-/// No cache is so small that streaming pays below this.
+/// No cache is so small that streaming f32 pays below this.
 const SMALLEST_THRESHOLD: usize = 256 << 10;
 
-/// The elements from which an output is streamed: a float read and a float written for each of them fill the last-level cache.
+/// The elements from which an output of f32 is streamed: a float read and a float written for each of them fill the last-level cache.
 ///
 /// At most 4 Mi (32 MiB of cache): a virtual machine may be told the sum over all sockets. 2 Mi where the cache is unknown.
 fn threshold() -> usize {

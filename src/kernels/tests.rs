@@ -3,8 +3,8 @@
 use super::*;
 use crate::ste::SteVariant;
 
-const ROUNDINGS: [Rounding; 2] = [Rounding::HalfAway, Rounding::HalfEven];
-const ESTIMATORS: [SteVariant; 8] = [
+pub(super) const ROUNDINGS: [Rounding; 2] = [Rounding::HalfAway, Rounding::HalfEven];
+pub(super) const ESTIMATORS: [SteVariant; 8] = [
     SteVariant::Standard,
     SteVariant::Clipped { clip_val: 0.7 },
     SteVariant::LearnedStepSize,
@@ -15,13 +15,13 @@ const ESTIMATORS: [SteVariant; 8] = [
     SteVariant::EwgsSigned { delta: 0.2 },
 ];
 
-fn bounds(bits: u32) -> CodeBounds {
+pub(super) fn bounds(bits: u32) -> CodeBounds {
     let half = (1u32 << (bits - 1)) as f32;
     CodeBounds { min: -half, max: half - 1.0 }
 }
 
 /// Numbers in [-1, 1), the same for the same seed (splitmix64).
-fn random(seed: u64, n: usize) -> Vec<f32> {
+pub(super) fn random(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed;
     let mut draw = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -130,7 +130,10 @@ impl Case {
             let (input, output) = Output::in_place(&mut values);
             let input = if in_place { input } else { Input::from(&self.w[..]) };
             let codes_out = want_codes.then(|| Output::from(&mut codes[..]));
-            self.walk(isa, Quantize::new(input, codes_out, want_values.then_some(output), self.bounds, self.rounding));
+            self.walk(
+                isa,
+                Quantize::new(Single, input, codes_out, want_values.then_some(output), self.bounds, self.rounding),
+            );
             let expected = if want_codes { expected_codes.clone() } else { vec![77; self.w.len()] };
             assert_eq!(codes, expected, "{isa:?} {}", self.name);
             same(&values, if want_values { &expected_values } else { &self.w }, &format!("{isa:?} {}", self.name));
@@ -140,7 +143,7 @@ impl Case {
     fn check_dequantize(&self, isa: Isa) {
         let codes: Vec<i8> = (0..self.w.len()).map(|at| (at * 37 + 11) as u8 as i8).collect();
         let mut values = vec![f32::NAN; codes.len()];
-        self.walk(isa, Dequantize::new(Input::from(&codes[..]), Output::from(&mut values[..])));
+        self.walk(isa, Dequantize::new(Single, Input::from(&codes[..]), Output::from(&mut values[..])));
         let of = |(code, group): (&i8, usize)| {
             let Group { step, zero_point, offset } = self.groups[group];
             let value = (f32::from(*code) - zero_point) * step;
@@ -221,7 +224,7 @@ impl Case {
         grad_w: Output<'_, f32>,
         estimator: E,
     ) {
-        self.walk(isa, WeightGradient::new(w, values, grad_out, grad_w, self.bounds, self.rounding, estimator));
+        self.walk(isa, WeightGradient::new(Single, w, values, grad_out, grad_w, self.bounds, self.rounding, estimator));
     }
 
     fn scale_gradient<E: estimator::Estimator>(
@@ -229,15 +232,21 @@ impl Case {
         isa: Isa,
         w: Input<'_, f32>,
         grad_out: Input<'_, f32>,
-        gradients: Gradients<'_>,
+        gradients: Gradients<'_, Single>,
         factor: Factor,
         estimator: E,
     ) {
         let (bounds, rounding) = (self.bounds, self.rounding);
         if gradients.offsets.is_some() {
-            self.walk(isa, ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator));
+            self.walk(
+                isa,
+                ScaleGradient::<_, _, 2>::new(Single, w, grad_out, gradients, factor, bounds, rounding, estimator),
+            );
         } else {
-            self.walk(isa, ScaleGradient::<_, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator));
+            self.walk(
+                isa,
+                ScaleGradient::<_, _, 1>::new(Single, w, grad_out, gradients, factor, bounds, rounding, estimator),
+            );
         }
     }
 
@@ -248,7 +257,10 @@ impl Case {
         let name = format!("{isa:?} {}", self.name);
 
         let mut maxima = vec![f32::NAN; count];
-        self.walk(isa, MaxMagnitude { w: Input::from(&self.w[..]), maxima: Output::from(&mut maxima[..]) });
+        self.walk(
+            isa,
+            MaxMagnitude { format: Single, w: Input::from(&self.w[..]), maxima: Output::from(&mut maxima[..]) },
+        );
         let (mut below, mut above) = (vec![f32::NAN; count], vec![f32::NAN; count]);
         let (minima_out, maxima_out) = (Output::from(&mut below[..]), Output::from(&mut above[..]));
         self.walk(isa, Extremes { w: Input::from(&self.w[..]), minima: minima_out, maxima: maxima_out });
@@ -299,7 +311,7 @@ impl Case {
 }
 
 /// The kernels' estimator of a variant.
-enum Any {
+pub(super) enum Any {
     PassThrough(PassThrough),
     Clipped(Clipped),
     Ewgs(Ewgs),
@@ -308,7 +320,7 @@ enum Any {
     EwgsSigned(EwgsSigned),
 }
 
-fn with_estimator(ste: SteVariant, run: impl FnOnce(Any)) {
+pub(super) fn with_estimator(ste: SteVariant, run: impl FnOnce(Any)) {
     run(match ste {
         SteVariant::Standard | SteVariant::LearnedStepSize => Any::PassThrough(PassThrough),
         SteVariant::Clipped { clip_val } => Any::Clipped(Clipped { clip_val }),
@@ -320,7 +332,7 @@ fn with_estimator(ste: SteVariant, run: impl FnOnce(Any)) {
 }
 
 /// The same bits; any NaN is as good as another, and so is any zero that is a product with a zero.
-fn same(found: &[f32], expected: &[f32], case: &str) {
+pub(super) fn same(found: &[f32], expected: &[f32], case: &str) {
     let equal = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
     // A message with four million numbers helps nobody.
     let differs = found.iter().zip(expected).position(|(a, b)| !equal(*a, *b));
@@ -330,11 +342,11 @@ fn same(found: &[f32], expected: &[f32], case: &str) {
     }
 }
 
-const fn runs(outer: usize, groups: usize, len: usize) -> Cut {
+pub(super) const fn runs(outer: usize, groups: usize, len: usize) -> Cut {
     Cut::Runs(Runs { outer, groups, len, last_len: len, cycle: 1 })
 }
 
-const fn rows(rows: usize, columns: usize, repeat: usize) -> Cut {
+pub(super) const fn rows(rows: usize, columns: usize, repeat: usize) -> Cut {
     Cut::Rows(Rows { tables: 1, rows, last_rows: rows, cycle: 1, columns, repeat })
 }
 
@@ -419,7 +431,7 @@ fn every_tie_bound_and_special_value_is_decided_as_by_a_division() {
                         isa.select();
                         let mut codes = vec![77i8; w.len()];
                         let codes_out = Some(Output::from(&mut codes[..]));
-                        let work = Quantize::new(Input::from(&w[..]), codes_out, None, bounds(bits), rounding);
+                        let work = Quantize::new(Single, Input::from(&w[..]), codes_out, None, bounds(bits), rounding);
                         Walk { work, cut: Cut::runs(1, w.len()), groups: parameters.groups() }.run_on(Threads::Own(1));
                         let differs = codes.iter().zip(&expected).position(|(a, b)| a != b);
                         let at = differs.map(|at| (w[at], codes[at], expected[at]));
@@ -437,7 +449,7 @@ fn nothing_non_finite_is_missed_in_any_place() {
     for isa in Isa::available() {
         let maximum = |w: &[f32]| {
             let mut maxima = [0.0f32];
-            let work = MaxMagnitude { w: Input::from(w), maxima: Output::from(&mut maxima[..]) };
+            let work = MaxMagnitude { format: Single, w: Input::from(w), maxima: Output::from(&mut maxima[..]) };
             Walk { work, cut: Cut::runs(1, w.len()), groups: Groups::NONE }.run(isa);
             maxima[0]
         };
@@ -472,7 +484,7 @@ fn bits_do_not_depend_on_where_a_buffer_starts() {
             let codes_out = Some(Output::from(&mut codes[offset..offset + n]));
             let values_out = Some(Output::from(&mut values[63 - offset..63 - offset + n]));
             let w = Input::from(&room[offset..offset + n]);
-            case.walk(isa, Quantize::new(w, codes_out, values_out, case.bounds, case.rounding));
+            case.walk(isa, Quantize::new(Single, w, codes_out, values_out, case.bounds, case.rounding));
             for at in 0..n {
                 assert_eq!(codes[offset + at], expected[at].code, "{isa:?} offset {offset}");
                 assert_eq!(values[63 - offset + at].to_bits(), expected[at].value.to_bits());
@@ -500,10 +512,13 @@ fn large_outputs_are_the_oracles_streamed_or_not() {
             let name = format!("{isa:?} offset {offset}");
             let codes_out = Some(Output::from(&mut room_for_codes[offset..offset + N]));
             let values_out = Some(Output::from(&mut room[offset..offset + N]));
-            case.walk(isa, Quantize::new(w, codes_out, values_out, case.bounds, case.rounding));
+            case.walk(isa, Quantize::new(Single, w, codes_out, values_out, case.bounds, case.rounding));
             assert!(room_for_codes[offset..offset + N] == codes, "codes, {name}");
             same(&room[offset..offset + N], &values, &name);
-            case.walk(isa, Dequantize::new(Input::from(&codes[..]), Output::from(&mut room[offset..offset + N])));
+            case.walk(
+                isa,
+                Dequantize::new(Single, Input::from(&codes[..]), Output::from(&mut room[offset..offset + N])),
+            );
             same(&room[offset..offset + N], &values, &name);
             let (grad_out, estimator) = (Input::from(&case.grad_out[..]), Ewgs { lambda: 0.3 });
             case.weight_gradient(isa, w, None, grad_out, Output::from(&mut room[offset..offset + N]), estimator);
@@ -538,7 +553,7 @@ fn threads_give_the_bits_of_one() {
             let (mut grad_scale, mut grad_offset) = (vec![0.0; case.groups.len()], vec![0.0; case.groups.len()]);
             let (w, grad_out) = (Input::from(&case.w[..]), Input::from(&case.grad_out[..]));
             let codes_out = Some(Output::from(&mut codes[..]));
-            let work = Quantize::new(w, codes_out, None, case.bounds, case.rounding);
+            let work = Quantize::new(Single, w, codes_out, None, case.bounds, case.rounding);
             Walk { work, cut, groups: parameters.groups() }.run_on(threads);
             let gradients = Gradients {
                 weights: Some(Output::from(&mut values[..])),
@@ -546,7 +561,8 @@ fn threads_give_the_bits_of_one() {
                 offsets: Some(Output::from(&mut grad_offset[..])),
             };
             let factor = Factor { numerator: 1.0, levels: 7.0 };
-            let work = ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, case.bounds, case.rounding, Lsq);
+            let work =
+                ScaleGradient::<_, _, 2>::new(Single, w, grad_out, gradients, factor, case.bounds, case.rounding, Lsq);
             Walk { work, cut, groups: parameters.groups() }.run_on(threads);
             (codes, values, grad_scale, grad_offset)
         };

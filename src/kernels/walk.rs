@@ -124,6 +124,9 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// What it reads of the parameters of a group.
     type Reads: Reads;
 
+    /// Whether there are no loops for parameters without zero points and offsets, which take those with 0.
+    const IS_ALWAYS_AFFINE: bool = false;
+
     /// Handles one block and gives the terms of its elements; what those of lanes past its count are does not matter.
     /// Implementations are `#[inline(always)]`, as is everything that they call; a closure would be compiled for the
     /// baseline wherever the compiler chose not to inline it.

@@ -12,7 +12,7 @@ use super::zeros;
 use crate::calibrate::{self, Calibrated, Calibration, ScaleInit};
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
-use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Rounding, Threads};
+use crate::kernels::{CodeBounds, Format, Group, HostPool, Input, Isa, Parameters, Rounding, Threads};
 use crate::layout::Layout;
 use crate::ste::SteVariant;
 
@@ -318,13 +318,20 @@ impl Grid {
         self.restart(Layout::per_channel(channels)?, 1.0)
     }
 
-    pub(crate) fn init_scale(&mut self, w: Input<'_, f32>, method: ScaleInit) -> Result<(), Error> {
+    pub(crate) fn init_scale<F: Format>(
+        &mut self,
+        format: F,
+        w: Input<'_, F::Element>,
+        method: ScaleInit,
+    ) -> Result<(), Error> {
         method.validate()?;
         if w.len() == 0 {
             return Ok(());
         }
         let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.rounding);
         let target = calibrate::Target { bounds, zero_point, symmetric: self.symmetric, rounding };
+        let mut room = Vec::new();
+        let w = format.widened(w, &mut room)?;
         let calibration = calibrate::calibrate(w, &self.layout, target, method, self.threads)?;
         let (layout, parameter) = (self.layout, self.parameter);
         match calibration {

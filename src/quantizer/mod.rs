@@ -3,27 +3,29 @@
 //! [`DifferentiableQuantizer`] is the interface; [`UniformQuantizer`] and [`PiQuantDifferentiable`] are the two ways of
 //! turning a learned scale into the step of a [`Grid`], the engine that both share.
 //!
-//! Tensors are contiguous slices of f32. Which weights share a scale is the quantizer's granularity: all, a channel along any
-//! axis, a token, a block along any axis. [`DifferentiableQuantizer::set_shape`] says what the tensors look like; without
-//! it, channels are equal, contiguous slices: a weight matrix stored as `[out][in]` has its rows as channels. A tensor that
-//! cannot be cut so is refused.
+//! Tensors are contiguous slices of f32, or by [`TypedQuantizer`] of f16 or bf16. Which weights share a scale is the quantizer's
+//! granularity: all, a channel along any axis, a token, a block along any axis. [`DifferentiableQuantizer::set_shape`] says
+//! what the tensors look like; without it, channels are equal, contiguous slices: a weight matrix stored as `[out][in]` has
+//! its rows as channels. A tensor that cannot be cut so is refused.
 
 mod grid;
 mod parameter;
 mod pi;
 mod range;
 mod tensors;
+mod typed;
 mod uniform;
 
 pub use crate::calibrate::ScaleInit;
 pub use grid::Grid;
 pub use pi::{PiQuantDifferentiable, init_pi_scale};
 pub use range::CodeRange;
+pub use typed::{Element, TypedQuantizer};
 pub use uniform::UniformQuantizer;
 
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
-use crate::kernels::{Gradients, Input, Output};
+use crate::kernels::{Gradients, Input, Output, Single};
 use crate::ste::SteVariant;
 
 /// A quantizer whose rounding has a gradient.
@@ -55,13 +57,13 @@ pub trait DifferentiableQuantizer: Send + Sync {
 
     /// [`forward`](Self::forward) into the caller's slices, of which either may be left out.
     fn forward_into(&self, w: &[f32], codes: Option<&mut [i8]>, values: Option<&mut [f32]>) -> Result<(), Error> {
-        self.grid().forward(w.into(), codes.map(Output::from), values.map(Output::from))
+        self.grid().forward(Single, w.into(), codes.map(Output::from), values.map(Output::from))
     }
 
     /// [`forward`](Self::forward) with the values in place of the weights.
     fn forward_in_place(&self, w: &mut [f32], codes: Option<&mut [i8]>) -> Result<(), Error> {
         let (w, values) = Output::in_place(w);
-        self.grid().forward(w, codes.map(Output::from), Some(values))
+        self.grid().forward(Single, w, codes.map(Output::from), Some(values))
     }
 
     /// The gradient of the loss by each weight.
@@ -82,13 +84,13 @@ pub trait DifferentiableQuantizer: Send + Sync {
         grad_out: &[f32],
         grad_w: &mut [f32],
     ) -> Result<(), Error> {
-        self.grid().backward(w.into(), values.map(Input::from), grad_out.into(), grad_w.into())
+        self.grid().backward(Single, w.into(), values.map(Input::from), grad_out.into(), grad_w.into())
     }
 
     /// [`backward`](Self::backward) with the gradient of the weights in place of `grad_out`.
     fn backward_in_place(&self, w: &[f32], values: Option<&[f32]>, grad: &mut [f32]) -> Result<(), Error> {
         let (grad_out, grad_w) = Output::in_place(grad);
-        self.grid().backward(w.into(), values.map(Input::from), grad_out, grad_w)
+        self.grid().backward(Single, w.into(), values.map(Input::from), grad_out, grad_w)
     }
 
     /// [`forward_into`](Self::forward_into) with scales of this call's own, which are returned: those that
@@ -107,7 +109,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
         values: Option<&mut [f32]>,
         scales: &mut [f32],
     ) -> Result<(), Error> {
-        self.grid().forward_dynamic(w.into(), codes.map(Output::from), values.map(Output::from), scales.into())
+        self.grid().forward_dynamic(Single, w.into(), codes.map(Output::from), values.map(Output::from), scales.into())
     }
 
     /// The gradient of the weights, when asked for, and of each scale, in one pass over memory.
@@ -122,7 +124,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
         grad_scale: &mut [f32],
     ) -> Result<(), Error> {
         let (weights, scales) = (grad_w.map(Output::from), grad_scale.into());
-        self.grid().backward_scale(w.into(), grad_out.into(), Gradients { weights, scales, offsets: None })
+        self.grid().backward_scale(Single, w.into(), grad_out.into(), Gradients { weights, scales, offsets: None })
     }
 
     /// [`backward_scale_into`](Self::backward_scale_into), and the gradient of each offset.
@@ -140,7 +142,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
         grad_offset: &mut [f32],
     ) -> Result<(), Error> {
         let (weights, scales, offsets) = (grad_w.map(Output::from), grad_scale.into(), Some(grad_offset.into()));
-        self.grid().backward_scale(w.into(), grad_out.into(), Gradients { weights, scales, offsets })
+        self.grid().backward_scale(Single, w.into(), grad_out.into(), Gradients { weights, scales, offsets })
     }
 
     /// The values of `codes`: `code * step`. Codes outside the range are not clamped.
@@ -152,7 +154,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
 
     /// [`dequantize`](Self::dequantize) into the caller's slice.
     fn dequantize_into(&self, codes: &[i8], values: &mut [f32]) -> Result<(), Error> {
-        self.grid().dequantize(codes.into(), values.into())
+        self.grid().dequantize(Single, codes.into(), values.into())
     }
 
     /// Makes the quantizer per channel, every scale 1.
@@ -210,7 +212,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
     /// # Errors
     /// As [`init_scale`](Self::init_scale), and [`Error::InvalidArgument`] for a percentage outside (0, 100].
     fn init_scale_with(&mut self, method: ScaleInit, w: &[f32]) -> Result<(), Error> {
-        self.grid_mut().init_scale(w.into(), method)
+        self.grid_mut().init_scale(Single, w.into(), method)
     }
 
     /// One step of gradient descent on every scale: `scale - learning_rate * grad_scale`, or `min_scale` where that is smaller.

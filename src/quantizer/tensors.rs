@@ -4,8 +4,8 @@ use super::grid::{Grid, check_length, check_optional};
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters, PassThrough,
-    Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
+    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Format, Gradients, Groups, Input, Lsq, Output, Parameters,
+    PassThrough, Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
 
@@ -52,26 +52,28 @@ macro_rules! with_ranged_estimator {
 
 impl Grid {
     #[inline(always)]
-    pub(crate) fn forward(
+    pub(crate) fn forward<F: Format>(
         &self,
-        w: Input<'_, f32>,
+        format: F,
+        w: Input<'_, F::Element>,
         codes: Option<Output<'_, i8>>,
-        values: Option<Output<'_, f32>>,
+        values: Option<Output<'_, F::Element>>,
     ) -> Result<(), Error> {
         let cut = self.layout.cut(w.len())?;
         check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
-        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
+        let work = Quantize::new(format, w, codes, values, self.bounds(), self.rounding);
         Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
         Ok(())
     }
 
     /// Forward with scales of this call's own, from the largest magnitude of each group.
-    pub(crate) fn forward_dynamic(
+    pub(crate) fn forward_dynamic<F: Format>(
         &self,
-        w: Input<'_, f32>,
+        format: F,
+        w: Input<'_, F::Element>,
         codes: Option<Output<'_, i8>>,
-        values: Option<Output<'_, f32>>,
+        values: Option<Output<'_, F::Element>>,
         mut scales: Output<'_, f32>,
     ) -> Result<(), Error> {
         let (cut, count) = self.layout.dynamic_cut(w.len())?;
@@ -79,7 +81,7 @@ impl Grid {
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
         check_length("scales", scales.len(), count)?;
         // Everything that can be refused is, before the first output is written.
-        let mut own = calibrate::max_abs(w, cut, count, self.threads)?;
+        let mut own = calibrate::max_abs(format, w, cut, count, self.threads)?;
         self.scales_from_max_abs(&mut own)?;
         let steps = own.iter().map(|scale| self.parameter.step(*scale));
         let mut parameters = Parameters::default();
@@ -87,18 +89,19 @@ impl Grid {
         for (index, scale) in own.iter().enumerate() {
             scales.set(index, *scale);
         }
-        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
+        let work = Quantize::new(format, w, codes, values, self.bounds(), self.rounding);
         Walk { work, cut, groups: parameters.groups() }.run_on(self.threads);
         Ok(())
     }
 
     #[inline(always)]
-    pub(crate) fn backward(
+    pub(crate) fn backward<F: Format>(
         &self,
-        w: Input<'_, f32>,
-        values: Option<Input<'_, f32>>,
-        grad_out: Input<'_, f32>,
-        grad_w: Output<'_, f32>,
+        format: F,
+        w: Input<'_, F::Element>,
+        values: Option<Input<'_, F::Element>>,
+        grad_out: Input<'_, F::Element>,
+        grad_w: Output<'_, F::Element>,
     ) -> Result<(), Error> {
         let n = w.len();
         let cut = self.layout.cut(n)?;
@@ -107,7 +110,7 @@ impl Grid {
         check_length("grad_w", grad_w.len(), n)?;
         let (bounds, rounding) = (self.bounds(), self.rounding);
         with_estimator!(self.ste, |estimator| {
-            let work = WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, estimator);
+            let work = WeightGradient::new(format, w, values, grad_out, grad_w, bounds, rounding, estimator);
             if work.ignores_groups() {
                 Walk { work, cut: Cut::runs(1, n), groups: Groups::NONE }.run_on(self.threads);
             } else {
@@ -118,11 +121,12 @@ impl Grid {
     }
 
     #[inline(always)]
-    pub(crate) fn backward_scale(
+    pub(crate) fn backward_scale<F: Format>(
         &self,
-        w: Input<'_, f32>,
-        grad_out: Input<'_, f32>,
-        gradients: Gradients<'_>,
+        format: F,
+        w: Input<'_, F::Element>,
+        grad_out: Input<'_, F::Element>,
+        gradients: Gradients<'_, F>,
     ) -> Result<(), Error> {
         let cut = self.layout.cut(w.len())?;
         check_length("grad_out", grad_out.len(), w.len())?;
@@ -142,12 +146,14 @@ impl Grid {
         let groups = self.parameters.groups();
         if gradients.offsets.is_some() {
             with_ranged_estimator!(self.ste, |estimator| {
-                let work = ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
+                let work =
+                    ScaleGradient::<_, _, 2>::new(format, w, grad_out, gradients, factor, bounds, rounding, estimator);
                 Walk { work, cut, groups }.run_on(threads);
             });
         } else {
             with_estimator!(self.ste, |estimator| {
-                let work = ScaleGradient::<_, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
+                let work =
+                    ScaleGradient::<_, _, 1>::new(format, w, grad_out, gradients, factor, bounds, rounding, estimator);
                 Walk { work, cut, groups }.run_on(threads);
             });
         }
@@ -155,10 +161,15 @@ impl Grid {
     }
 
     #[inline(always)]
-    pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
+    pub(crate) fn dequantize<F: Format>(
+        &self,
+        format: F,
+        codes: Input<'_, i8>,
+        values: Output<'_, F::Element>,
+    ) -> Result<(), Error> {
         let cut = self.layout.cut(codes.len())?;
         check_length("values", values.len(), codes.len())?;
-        let work = Dequantize::new(codes, values);
+        let work = Dequantize::new(format, codes, values);
         Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
         Ok(())
     }

@@ -3,8 +3,9 @@
 use super::diffquant_quantizer;
 use super::settings::change;
 use crate::capi::pointer::{self, Span};
-use crate::capi::status::diffquant_status;
+use crate::capi::status::{diffquant_status, report};
 use crate::error::Error;
+use crate::kernels::{Format, Single};
 use crate::quantizer::ScaleInit;
 
 /// How scales are chosen from weights. Levels are codes less the zero point; Qp is the largest level. The zero point is free
@@ -48,7 +49,7 @@ pub unsafe extern "C" fn diffquant_quantizer_init_scale(
     n: usize,
 ) -> diffquant_status {
     // SAFETY: the pointers keep the header's conventions.
-    unsafe { init_scale(quantizer, Ok(ScaleInit::MaxAbs), w, n) }
+    report(|| unsafe { init_scale(quantizer, Single, Ok(ScaleInit::MaxAbs), w, n) })
 }
 
 /// Calibrates every scale, and every zero point of a quantizer that is not symmetric, from its group's weights.
@@ -72,32 +73,36 @@ pub unsafe extern "C" fn diffquant_quantizer_init_scale_with(
     w: *const f32,
     n: usize,
 ) -> diffquant_status {
-    let method = match method {
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { init_scale(quantizer, Single, scale_init_from_c(method, parameter), w, n) })
+}
+
+/// The method that a constant names.
+pub(super) fn scale_init_from_c(method: diffquant_scale_init, parameter: f32) -> Result<ScaleInit, Error> {
+    match method {
         DIFFQUANT_SCALE_INIT_MAX_ABS => Ok(ScaleInit::MaxAbs),
         DIFFQUANT_SCALE_INIT_MIN_MAX => Ok(ScaleInit::MinMax),
         DIFFQUANT_SCALE_INIT_LSQ => Ok(ScaleInit::Lsq),
         DIFFQUANT_SCALE_INIT_PERCENTILE => Ok(ScaleInit::Percentile(parameter)),
         DIFFQUANT_SCALE_INIT_MSE => Ok(ScaleInit::Mse),
         value => Err(Error::UnknownConstant { argument: "method", value }),
-    };
-    // SAFETY: the pointers keep the header's conventions.
-    unsafe { init_scale(quantizer, method, w, n) }
+    }
 }
 
 /// # Safety
 /// The pointers keep the header's conventions.
-unsafe fn init_scale(
+pub(super) unsafe fn init_scale<F: Format>(
     quantizer: *mut diffquant_quantizer,
+    format: F,
     method: Result<ScaleInit, Error>,
-    w: *const f32,
+    w: *const F::Element,
     n: usize,
-) -> diffquant_status {
+) -> Result<(), Error> {
     // SAFETY: the caller's promise; `w` is checked before it is used.
     unsafe {
-        change(quantizer, |grid| {
-            Span::of("w", w, n)?;
-            grid.init_scale(pointer::input(w, n), method?)
-        })
+        let quantizer = pointer::handle_mut("quantizer", quantizer)?;
+        Span::of("w", w, n)?;
+        quantizer.0.init_scale(format, pointer::input(w, n), method?)
     }
 }
 

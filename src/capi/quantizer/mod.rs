@@ -1,7 +1,7 @@
 //! `diffquant_quantizer`: a quantizer behind a handle.
 //!
 //! `mod` makes, copies and frees one; `settings`, `shape` and `range` are what can be set and asked; `calibrate` is how scales
-//! come about; `threads` who runs it; `tensors` is the work.
+//! come about; `threads` who runs it; `tensors` is the work, `typed` the same on 16-bit tensors.
 
 mod settings;
 
@@ -13,6 +13,8 @@ mod calibrate;
 
 mod tensors;
 
+mod typed;
+
 mod threads;
 
 pub use calibrate::*;
@@ -21,6 +23,7 @@ pub use settings::*;
 pub use shape::*;
 pub use tensors::*;
 pub use threads::*;
+pub use typed::*;
 
 use super::config::diffquant_config;
 use super::pointer;

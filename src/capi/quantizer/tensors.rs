@@ -4,7 +4,7 @@ use super::diffquant_quantizer;
 use crate::capi::pointer::{self, Span};
 use crate::capi::status::{diffquant_status, report};
 use crate::error::Error;
-use crate::kernels::Gradients;
+use crate::kernels::{Format, Gradients, Single};
 
 /// Quantizes n weights: code = clamp(round((w - offset) / step) + zero_point, qmin, qmax),
 /// value = (code - zero_point) * step + offset.
@@ -27,20 +27,33 @@ pub unsafe extern "C" fn diffquant_quantizer_forward(
     codes: *mut i8,
     values: *mut f32,
 ) -> diffquant_status {
-    report(|| {
-        check_forward(w, n, codes, values)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            let (codes, values) = (pointer::optional_output(codes, n), pointer::optional_output(values, n));
-            quantizer.0.forward(pointer::input(w, n), codes, values)
-        }
-    })
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { forward(quantizer, Single, w, n, codes, values) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn forward<F: Format>(
+    quantizer: *const diffquant_quantizer,
+    format: F,
+    w: *const F::Element,
+    n: usize,
+    codes: *mut i8,
+    values: *mut F::Element,
+) -> Result<(), Error> {
+    check_forward(w, n, codes, values)?;
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        let (codes, values) = (pointer::optional_output(codes, n), pointer::optional_output(values, n));
+        quantizer.0.forward(format, pointer::input(w, n), codes, values)
+    }
 }
 
 /// Refuses the buffers of a forward call that overlap; their spans.
 #[inline]
-fn check_forward(w: *const f32, n: usize, codes: *mut i8, values: *mut f32) -> Result<(Span, Span, Span), Error> {
+fn check_forward<T>(w: *const T, n: usize, codes: *mut i8, values: *mut T) -> Result<(Span, Span, Span), Error> {
     let w_span = Span::of("w", w, n)?;
     let codes_span = Span::of_optional("codes", codes, n)?;
     let values_span = Span::of_optional("values", values, n)?;
@@ -70,18 +83,32 @@ pub unsafe extern "C" fn diffquant_quantizer_backward(
     n: usize,
     grad_w: *mut f32,
 ) -> diffquant_status {
-    report(|| {
-        let grad_w_span = Span::of("grad_w", grad_w, n)?;
-        grad_w_span.apart_from(Span::of("w", w, n)?)?;
-        grad_w_span.apart_from(Span::of_optional("values", values, n)?)?;
-        grad_w_span.same_or_apart_from(Span::of("grad_out", grad_out, n)?)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            let (w, grad_out) = (pointer::input(w, n), pointer::input(grad_out, n));
-            quantizer.0.backward(w, pointer::optional_input(values, n), grad_out, pointer::output(grad_w, n))
-        }
-    })
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { backward(quantizer, Single, w, values, grad_out, n, grad_w) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn backward<F: Format>(
+    quantizer: *const diffquant_quantizer,
+    format: F,
+    w: *const F::Element,
+    values: *const F::Element,
+    grad_out: *const F::Element,
+    n: usize,
+    grad_w: *mut F::Element,
+) -> Result<(), Error> {
+    let grad_w_span = Span::of("grad_w", grad_w, n)?;
+    grad_w_span.apart_from(Span::of("w", w, n)?)?;
+    grad_w_span.apart_from(Span::of_optional("values", values, n)?)?;
+    grad_w_span.same_or_apart_from(Span::of("grad_out", grad_out, n)?)?;
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        let (w, grad_out) = (pointer::input(w, n), pointer::input(grad_out, n));
+        quantizer.0.backward(format, w, pointer::optional_input(values, n), grad_out, pointer::output(grad_w, n))
+    }
 }
 
 /// Quantizes n weights with scales of this call's own: those that diffquant_quantizer_init_scale would set, from the largest
@@ -111,23 +138,37 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_dynamic(
     scales: *mut f32,
     scale_count: usize,
 ) -> diffquant_status {
-    report(|| {
-        let scales_span = Span::of("scales", scales, if n == 0 { 0 } else { scale_count })?;
-        let (w_span, codes_span, values_span) = check_forward(w, n, codes, values)?;
-        scales_span.apart_from(w_span)?;
-        scales_span.apart_from(codes_span)?;
-        scales_span.apart_from(values_span)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            if n == 0 {
-                return Ok(());
-            }
-            let (codes, values) = (pointer::optional_output(codes, n), pointer::optional_output(values, n));
-            let scales = pointer::output(scales, scale_count);
-            quantizer.0.forward_dynamic(pointer::input(w, n), codes, values, scales)
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { forward_dynamic(quantizer, Single, w, n, codes, values, (scales, scale_count)) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn forward_dynamic<F: Format>(
+    quantizer: *const diffquant_quantizer,
+    format: F,
+    w: *const F::Element,
+    n: usize,
+    codes: *mut i8,
+    values: *mut F::Element,
+    (scales, scale_count): (*mut f32, usize),
+) -> Result<(), Error> {
+    let scales_span = Span::of("scales", scales, if n == 0 { 0 } else { scale_count })?;
+    let (w_span, codes_span, values_span) = check_forward(w, n, codes, values)?;
+    scales_span.apart_from(w_span)?;
+    scales_span.apart_from(codes_span)?;
+    scales_span.apart_from(values_span)?;
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        if n == 0 {
+            return Ok(());
         }
-    })
+        let (codes, values) = (pointer::optional_output(codes, n), pointer::optional_output(values, n));
+        let scales = pointer::output(scales, scale_count);
+        quantizer.0.forward_dynamic(format, pointer::input(w, n), codes, values, scales)
+    }
 }
 
 /// The gradient of the loss by each scale and, when asked for, by each weight, in one pass over memory.
@@ -163,7 +204,7 @@ pub unsafe extern "C" fn diffquant_quantizer_backward_scale(
     grad_scale: *mut f32,
 ) -> diffquant_status {
     // SAFETY: the pointers keep the header's conventions.
-    report(|| unsafe { backward_scale(quantizer, w, grad_out, n, grad_w, grad_scale, None) })
+    report(|| unsafe { backward_scale(quantizer, Single, w, grad_out, n, grad_w, (grad_scale, None)) })
 }
 
 /// As diffquant_quantizer_backward_scale, and the gradient of the loss by each offset.
@@ -193,20 +234,20 @@ pub unsafe extern "C" fn diffquant_quantizer_backward_scale_offset(
     grad_offset: *mut f32,
 ) -> diffquant_status {
     // SAFETY: the pointers keep the header's conventions.
-    report(|| unsafe { backward_scale(quantizer, w, grad_out, n, grad_w, grad_scale, Some(grad_offset)) })
+    report(|| unsafe { backward_scale(quantizer, Single, w, grad_out, n, grad_w, (grad_scale, Some(grad_offset))) })
 }
 
 /// # Safety
 /// The pointers keep the header's conventions.
 #[inline]
-unsafe fn backward_scale(
+pub(super) unsafe fn backward_scale<F: Format>(
     quantizer: *const diffquant_quantizer,
-    w: *const f32,
-    grad_out: *const f32,
+    format: F,
+    w: *const F::Element,
+    grad_out: *const F::Element,
     n: usize,
-    grad_w: *mut f32,
-    grad_scale: *mut f32,
-    grad_offset: Option<*mut f32>,
+    grad_w: *mut F::Element,
+    (grad_scale, grad_offset): (*mut f32, Option<*mut f32>),
 ) -> Result<(), Error> {
     // SAFETY: the caller's promise.
     let quantizer = unsafe { pointer::handle("quantizer", quantizer) }?;
@@ -236,7 +277,7 @@ unsafe fn backward_scale(
             scales: pointer::output(grad_scale, count),
             offsets: grad_offset.map(|grad_offset| pointer::output(grad_offset, count)),
         };
-        quantizer.0.backward_scale(pointer::input(w, n), pointer::input(grad_out, n), gradients)
+        quantizer.0.backward_scale(format, pointer::input(w, n), pointer::input(grad_out, n), gradients)
     }
 }
 
@@ -257,12 +298,24 @@ pub unsafe extern "C" fn diffquant_quantizer_dequantize(
     n: usize,
     values: *mut f32,
 ) -> diffquant_status {
-    report(|| {
-        Span::of("values", values, n)?.apart_from(Span::of("codes", codes, n)?)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            quantizer.0.dequantize(pointer::input(codes, n), pointer::output(values, n))
-        }
-    })
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { dequantize(quantizer, Single, codes, n, values) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn dequantize<F: Format>(
+    quantizer: *const diffquant_quantizer,
+    format: F,
+    codes: *const i8,
+    n: usize,
+    values: *mut F::Element,
+) -> Result<(), Error> {
+    Span::of("values", values, n)?.apart_from(Span::of("codes", codes, n)?)?;
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        quantizer.0.dequantize(format, pointer::input(codes, n), pointer::output(values, n))
+    }
 }

@@ -4,7 +4,7 @@
 //! vectorises were tried first: the simple kernels came out as fast, the others up to ten times slower, and which ones
 //! depended on link-time optimisation.
 //!
-//! - `x86`: SSE2 (the baseline of x86-64), AVX2 with FMA, AVX-512.
+//! - `x86`: SSE2 (the baseline of x86-64), AVX2 with FMA and F16C, AVX-512.
 //! - `plain`: arrays, for every other target, and in tests a second opinion on this one.
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
@@ -19,7 +19,7 @@ pub(super) use plain::Plain;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Avx2, Avx512, Sse2};
 
-use super::BLOCK;
+use super::{BLOCK, format};
 use std::ops::IndexMut;
 
 /// Registers that [`Floats::sums`] adds up at a time.
@@ -77,6 +77,15 @@ pub(crate) trait Floats: Copy {
 
     /// Bits that one of them has.
     fn xor(self, other: Self) -> Self;
+
+    /// The bits as whole numbers, added.
+    fn bits_plus(self, other: Self) -> Self;
+
+    /// The bits, `BITS` places to the left.
+    fn bits_left<const BITS: i32>(self) -> Self;
+
+    /// The bits, `BITS` places to the right; zeros follow.
+    fn bits_right<const BITS: i32>(self) -> Self;
 
     /// Where `self < other`.
     fn is_below(self, other: Self) -> Self::Mask;
@@ -166,6 +175,43 @@ pub(crate) trait Vectors: Copy {
 
     /// Bytes as floats.
     fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block;
+
+    /// A block of 16-bit words in registers.
+    type Words: Copy;
+
+    /// The words of lanes whose upper 16 bits are 0.
+    fn low_words(block: Self::Block) -> Self::Words;
+
+    /// Reads a block of words into the lower bits of each lane; the upper are 0.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of it.
+    unsafe fn load_words(from: *const u16) -> Self::Block;
+
+    /// Writes a block of words, past the cache if that is asked for and `to` is aligned for it.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of it.
+    unsafe fn store_words(words: Self::Words, to: *mut u16, streamed: bool);
+
+    /// The words in memory.
+    fn words_to_array(words: Self::Words) -> [u16; BLOCK];
+
+    /// Reads a block of f16.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of it.
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self::Block {
+        // SAFETY: the caller's promise.
+        format::from_f16::<Self>(unsafe { Self::load_words(from) })
+    }
+
+    /// A block rounded to f16.
+    #[inline(always)]
+    fn to_f16(block: Self::Block) -> Self::Words {
+        Self::low_words(format::to_f16::<Self>(block))
+    }
 
     /// Reads a block.
     ///

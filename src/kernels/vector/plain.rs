@@ -139,6 +139,21 @@ impl Floats for Array {
     }
 
     #[inline(always)]
+    fn bits_plus(self, other: Self) -> Self {
+        map_bits(self, other, u32::wrapping_add)
+    }
+
+    #[inline(always)]
+    fn bits_left<const BITS: i32>(self) -> Self {
+        map_bits(self, self, |bits, _| bits << BITS)
+    }
+
+    #[inline(always)]
+    fn bits_right<const BITS: i32>(self) -> Self {
+        map_bits(self, self, |bits, _| bits >> BITS)
+    }
+
+    #[inline(always)]
     fn is_below(self, other: Self) -> Self::Mask {
         test(self, other, |a, b| a < b)
     }
@@ -205,6 +220,7 @@ impl Vectors for Plain {
     type Floats = Array;
     type Block = [Array; 1];
     type Bytes = [i8; BLOCK];
+    type Words = [u16; BLOCK];
 
     const FUSES: bool = cfg!(target_arch = "aarch64");
 
@@ -247,5 +263,28 @@ impl Vectors for Plain {
     #[inline(always)]
     fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block {
         Self::from_array(&bytes.map(f32::from))
+    }
+
+    #[inline(always)]
+    fn low_words(block: Self::Block) -> Self::Words {
+        Self::to_array(block).map(|lane| lane.to_bits() as u16)
+    }
+
+    #[inline(always)]
+    unsafe fn load_words(from: *const u16) -> Self::Block {
+        // SAFETY: the caller's promise.
+        let words = unsafe { from.cast::<[u16; BLOCK]>().read_unaligned() };
+        Self::from_array(&words.map(|word| f32::from_bits(word.into())))
+    }
+
+    #[inline(always)]
+    unsafe fn store_words(words: Self::Words, to: *mut u16, _streamed: bool) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<[u16; BLOCK]>().write_unaligned(words) }
+    }
+
+    #[inline(always)]
+    fn words_to_array(words: Self::Words) -> [u16; BLOCK] {
+        words
     }
 }

@@ -32,7 +32,7 @@ type Operation<V> = fn(<V as Vectors>::Floats, <V as Vectors>::Floats) -> <V as 
 fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let (first, second) = (V::from_array(a), V::from_array(b));
     let mut results = Vec::new();
-    let operations: [Operation<V>; 15] = [
+    let operations: [Operation<V>; 18] = [
         |a, b| a.plus(b),
         |a, b| a.minus(b),
         |a, b| a.times(b),
@@ -42,6 +42,9 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
         |a, b| a.and(b),
         |a, b| a.or(b),
         |a, b| a.xor(b),
+        |a, b| a.bits_plus(b),
+        |a, _| a.bits_left::<13>(),
+        |a, _| a.bits_right::<16>(),
         |a, _| a.abs(),
         |a, b| a.only(a.is_below(b)),
         |a, b| a.except(a.is_below(b)),
@@ -77,6 +80,20 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
             results.push(room[start..start + BLOCK].iter().map(|byte| f32::from(*byte)).collect());
         }
     }
+    let words: [u16; BLOCK] = std::array::from_fn(|lane| (lane * 2609 + 5) as u16);
+    // SAFETY: the arrays have a block.
+    let lanes = unsafe { V::load_words(words.as_ptr()) };
+    results.push(V::to_array(lanes).map(|lane| lane.to_bits() as f32).to_vec());
+    results.push(V::words_to_array(V::low_words(lanes)).map(f32::from).to_vec());
+    for streamed in [false, true] {
+        for offset in [0, 1, 8] {
+            let mut room = [3u16; 3 * BLOCK];
+            let start = room.as_ptr().align_offset(64) + offset;
+            // SAFETY: the room has three blocks, of which the alignment and the offset take less than two.
+            unsafe { V::store_words(V::low_words(lanes), room.as_mut_ptr().add(start), streamed) };
+            results.push(room[start..start + BLOCK].iter().map(|word| f32::from(*word)).collect());
+        }
+    }
     let finite = a.map(|number| if number.abs() < 1e9 { number } else { 1.0 });
     let registers = V::from_array(&finite);
     results
@@ -85,12 +102,12 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     results.into_iter().map(|result| result.into_iter().map(bits).collect()).collect()
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn everything_avx2(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     everything::<Avx2>(a, b)
 }
 
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 fn everything_avx512(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     everything::<Avx512>(a, b)
 }
@@ -102,7 +119,7 @@ fn every_operation_is_that_of_plain_rust() {
         let b: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[(lane * 5 + shift) % NUMBERS.len()]);
         let expected = everything::<Plain>(&a, &b);
         assert_eq!(everything::<Sse2>(&a, &b), expected, "SSE2, shift {shift}");
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
             // SAFETY: detected.
             assert_eq!(unsafe { everything_avx2(&a, &b) }, expected, "AVX2, shift {shift}");
         }

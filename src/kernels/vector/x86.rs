@@ -151,12 +151,25 @@ floats! {
         and(self: Self, other: Self) -> Self = _mm_and_ps(self, other);
         or(self: Self, other: Self) -> Self = _mm_or_ps(self, other);
         xor(self: Self, other: Self) -> Self = _mm_xor_ps(self, other);
+        bits_plus(self: Self, other: Self) -> Self = _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(self), _mm_castps_si128(other)));
         is_below(self: Self, other: Self) -> Self::Mask = _mm_cmplt_ps(self, other);
         equals(self: Self, other: Self) -> Self::Mask = _mm_cmpeq_ps(self, other);
         is_number(self: Self) -> Self::Mask = _mm_cmpord_ps(self, self);
         both(a: Self::Mask, b: Self::Mask) -> Self::Mask = _mm_and_ps(a, b);
         only(self: Self, mask: Self::Mask) -> Self = _mm_and_ps(self, mask);
         or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm_or_ps(_mm_and_ps(mask, self), _mm_andnot_ps(mask, other));
+    }
+
+    #[inline(always)]
+    fn bits_left<const BITS: i32>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe { _mm_castsi128_ps(_mm_slli_epi32::<BITS>(_mm_castps_si128(self))) }
+    }
+
+    #[inline(always)]
+    fn bits_right<const BITS: i32>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe { _mm_castsi128_ps(_mm_srli_epi32::<BITS>(_mm_castps_si128(self))) }
     }
 
     #[inline(always)]
@@ -210,6 +223,7 @@ floats! {
         and(self: Self, other: Self) -> Self = _mm256_and_ps(self, other);
         or(self: Self, other: Self) -> Self = _mm256_or_ps(self, other);
         xor(self: Self, other: Self) -> Self = _mm256_xor_ps(self, other);
+        bits_plus(self: Self, other: Self) -> Self = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(self), _mm256_castps_si256(other)));
         times_plus(self: Self, factor: Self, summand: Self) -> Self = _mm256_fmadd_ps(self, factor, summand);
         minus_product(self: Self, level: Self, step: Self) -> Self = _mm256_fnmadd_ps(level, step, self);
         is_below(self: Self, other: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_LT_OQ>(self, other);
@@ -226,6 +240,18 @@ floats! {
         sums: 8 by _mm256_add_ps;
         largest_of_each: 8 by _mm256_max_ps;
     }
+
+    #[inline(always)]
+    fn bits_left<const BITS: i32>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<BITS>(_mm256_castps_si256(self))) }
+    }
+
+    #[inline(always)]
+    fn bits_right<const BITS: i32>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe { _mm256_castsi256_ps(_mm256_srli_epi32::<BITS>(_mm256_castps_si256(self))) }
+    }
 }
 
 floats! {
@@ -237,6 +263,7 @@ floats! {
         and(self: Self, other: Self) -> Self = _mm512_and_ps(self, other);
         or(self: Self, other: Self) -> Self = _mm512_or_ps(self, other);
         xor(self: Self, other: Self) -> Self = _mm512_xor_ps(self, other);
+        bits_plus(self: Self, other: Self) -> Self = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self), _mm512_castps_si512(other)));
         times_plus(self: Self, factor: Self, summand: Self) -> Self = _mm512_fmadd_ps(self, factor, summand);
         minus_product(self: Self, level: Self, step: Self) -> Self = _mm512_fnmadd_ps(level, step, self);
         is_below(self: Self, other: Self) -> Self::Mask = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self, other);
@@ -256,6 +283,18 @@ floats! {
     #[inline(always)]
     fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask {
         a & b
+    }
+
+    #[inline(always)]
+    fn bits_left<const BITS: i32>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe { _mm512_castsi512_ps(_mm512_sllv_epi32(_mm512_castps_si512(self), _mm512_set1_epi32(BITS))) }
+    }
+
+    #[inline(always)]
+    fn bits_right<const BITS: i32>(self) -> Self {
+        // SAFETY: the module's promise.
+        unsafe { _mm512_castsi512_ps(_mm512_srlv_epi32(_mm512_castps_si512(self), _mm512_set1_epi32(BITS))) }
     }
 }
 
@@ -285,6 +324,44 @@ macro_rules! halves_of_bytes {
     };
 }
 
+/// Methods for words that are two registers of 256 bits.
+macro_rules! halves_of_words {
+    () => {
+        #[inline(always)]
+        unsafe fn store_words(words: Self::Words, to: *mut u16, streamed: bool) {
+            // SAFETY: the caller's promise, and the module's; two times sixteen words.
+            unsafe {
+                for index in 0..2 {
+                    let to = to.add(16 * index);
+                    if streamed {
+                        store_eight(_mm256_castsi256_si128(words[index]), to, true);
+                        store_eight(_mm256_extracti128_si256::<1>(words[index]), to.add(8), true);
+                    } else {
+                        _mm256_storeu_si256(to.cast(), words[index]);
+                    }
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn words_to_array(words: Self::Words) -> [u16; BLOCK] {
+            // SAFETY: both are 64 bytes.
+            unsafe { std::mem::transmute::<[__m256i; 2], [u16; BLOCK]>(words) }
+        }
+    };
+}
+
+/// Writes eight words, past the cache if that is asked for and `to` is aligned for it.
+///
+/// # Safety
+/// `to` is valid for writes of them.
+#[inline(always)]
+unsafe fn store_eight(words: __m128i, to: *mut u16, streamed: bool) {
+    let to = to.cast::<__m128i>();
+    // SAFETY: the caller's promise; SSE2 is part of x86-64.
+    unsafe { if streamed && to.is_aligned() { _mm_stream_si128(to, words) } else { _mm_storeu_si128(to, words) } }
+}
+
 /// The baseline of x86-64.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Sse2;
@@ -293,6 +370,7 @@ impl Vectors for Sse2 {
     type Floats = __m128;
     type Block = [__m128; 8];
     type Bytes = [__m128i; 2];
+    type Words = [__m128i; 4];
 
     const FUSES: bool = false;
 
@@ -348,9 +426,51 @@ impl Vectors for Sse2 {
         }
         block
     }
+
+    #[inline(always)]
+    fn low_words(block: Self::Block) -> Self::Words {
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe {
+            // With the sign of their last bit, words are numbers that signed packing keeps.
+            let lanes = |register: usize| _mm_srai_epi32::<16>(_mm_slli_epi32::<16>(_mm_castps_si128(block[register])));
+            let words = |register: usize| _mm_packs_epi32(lanes(register), lanes(register + 1));
+            [words(0), words(2), words(4), words(6)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_words(from: *const u16) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for index in 0..4 {
+            // SAFETY: the caller's promise; four times eight words. SSE2 is part of x86-64.
+            unsafe {
+                let words = _mm_loadu_si128(from.add(8 * index).cast());
+                let zero = _mm_setzero_si128();
+                block[2 * index] = _mm_castsi128_ps(_mm_unpacklo_epi16(words, zero));
+                block[2 * index + 1] = _mm_castsi128_ps(_mm_unpackhi_epi16(words, zero));
+            }
+        }
+        block
+    }
+
+    #[inline(always)]
+    unsafe fn store_words(words: Self::Words, to: *mut u16, streamed: bool) {
+        // SAFETY: the caller's promise; four times eight words.
+        unsafe {
+            for index in 0..4 {
+                store_eight(words[index], to.add(8 * index), streamed);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn words_to_array(words: Self::Words) -> [u16; BLOCK] {
+        // SAFETY: both are 64 bytes.
+        unsafe { std::mem::transmute::<[__m128i; 4], [u16; BLOCK]>(words) }
+    }
 }
 
-/// AVX2 with FMA.
+/// AVX2 with FMA and F16C.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Avx2;
 
@@ -368,6 +488,7 @@ impl Vectors for Avx2 {
     type Floats = __m256;
     type Block = [__m256; 4];
     type Bytes = __m256i;
+    type Words = [__m256i; 2];
 
     const FUSES: bool = true;
 
@@ -440,6 +561,53 @@ impl Vectors for Avx2 {
         }
         block
     }
+
+    #[inline(always)]
+    fn low_words(block: Self::Block) -> Self::Words {
+        // SAFETY: the module's promise.
+        unsafe {
+            let lanes = |register: usize| _mm256_castps_si256(block[register]);
+            // Each 128-bit half is packed by itself; a permutation of the four groups of four undoes it.
+            let words = |register: usize| {
+                _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(lanes(register), lanes(register + 1)))
+            };
+            [words(0), words(2)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_words(from: *const u16) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for register in 0..4 {
+            // SAFETY: the caller's promise, and the module's; four times eight words.
+            block[register] = unsafe {
+                let eight = _mm_loadu_si128(from.add(8 * register).cast());
+                _mm256_castsi256_ps(_mm256_cvtepu16_epi32(eight))
+            };
+        }
+        block
+    }
+
+    halves_of_words!();
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for register in 0..4 {
+            // SAFETY: the caller's promise, and the module's; four times eight words.
+            block[register] = unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.add(8 * register).cast())) };
+        }
+        block
+    }
+
+    #[inline(always)]
+    fn to_f16(block: Self::Block) -> Self::Words {
+        // SAFETY: the module's promise.
+        unsafe {
+            let eight = |register: usize| _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(block[register]);
+            [_mm256_set_m128i(eight(1), eight(0)), _mm256_set_m128i(eight(3), eight(2))]
+        }
+    }
 }
 
 /// AVX-512 with F, BW, DQ and VL.
@@ -457,6 +625,7 @@ impl Vectors for Avx512 {
     type Floats = __m512;
     type Block = [__m512; 2];
     type Bytes = [__m128i; 2];
+    type Words = [__m256i; 2];
 
     const FUSES: bool = true;
 
@@ -505,5 +674,48 @@ impl Vectors for Avx512 {
             };
         }
         block
+    }
+
+    #[inline(always)]
+    fn low_words(block: Self::Block) -> Self::Words {
+        // SAFETY: the module's promise.
+        unsafe {
+            let [low, high] = block;
+            [_mm512_cvtepi32_epi16(_mm512_castps_si512(low)), _mm512_cvtepi32_epi16(_mm512_castps_si512(high))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_words(from: *const u16) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for register in 0..2 {
+            // SAFETY: the caller's promise, and the module's; two times sixteen words.
+            block[register] = unsafe {
+                let sixteen = _mm256_loadu_si256(from.add(16 * register).cast());
+                _mm512_castsi512_ps(_mm512_cvtepu16_epi32(sixteen))
+            };
+        }
+        block
+    }
+
+    halves_of_words!();
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self::Block {
+        let mut block = Self::splat(0.0);
+        for register in 0..2 {
+            // SAFETY: the caller's promise, and the module's; two times sixteen words.
+            block[register] = unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.add(16 * register).cast())) };
+        }
+        block
+    }
+
+    #[inline(always)]
+    fn to_f16(block: Self::Block) -> Self::Words {
+        let [low, high] = block;
+        // SAFETY: the module's promise.
+        unsafe {
+            [_mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(low), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(high)]
+        }
     }
 }
