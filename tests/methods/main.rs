@@ -15,3 +15,4 @@ mod oracle;
 mod random;
 mod scale_step;
 mod threads;
+mod typed;
