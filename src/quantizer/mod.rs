@@ -25,8 +25,9 @@ pub use uniform::UniformQuantizer;
 
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
-use crate::kernels::{Gradients, Input, Output, Single};
+use crate::kernels::{Gradients, Input, Output};
 use crate::ste::SteVariant;
+use typed::Stored;
 
 /// A quantizer whose rounding has a gradient.
 ///
@@ -57,13 +58,13 @@ pub trait DifferentiableQuantizer: Send + Sync {
 
     /// [`forward`](Self::forward) into the caller's slices, of which either may be left out.
     fn forward_into(&self, w: &[f32], codes: Option<&mut [i8]>, values: Option<&mut [f32]>) -> Result<(), Error> {
-        self.grid().forward(Single, w.into(), codes.map(Output::from), values.map(Output::from))
+        f32::forward(self.grid(), w.into(), codes.map(Output::from), values.map(Output::from))
     }
 
     /// [`forward`](Self::forward) with the values in place of the weights.
     fn forward_in_place(&self, w: &mut [f32], codes: Option<&mut [i8]>) -> Result<(), Error> {
         let (w, values) = Output::in_place(w);
-        self.grid().forward(Single, w, codes.map(Output::from), Some(values))
+        f32::forward(self.grid(), w, codes.map(Output::from), Some(values))
     }
 
     /// The gradient of the loss by each weight.
@@ -84,13 +85,13 @@ pub trait DifferentiableQuantizer: Send + Sync {
         grad_out: &[f32],
         grad_w: &mut [f32],
     ) -> Result<(), Error> {
-        self.grid().backward(Single, w.into(), values.map(Input::from), grad_out.into(), grad_w.into())
+        f32::backward(self.grid(), w.into(), values.map(Input::from), grad_out.into(), grad_w.into())
     }
 
     /// [`backward`](Self::backward) with the gradient of the weights in place of `grad_out`.
     fn backward_in_place(&self, w: &[f32], values: Option<&[f32]>, grad: &mut [f32]) -> Result<(), Error> {
         let (grad_out, grad_w) = Output::in_place(grad);
-        self.grid().backward(Single, w.into(), values.map(Input::from), grad_out, grad_w)
+        f32::backward(self.grid(), w.into(), values.map(Input::from), grad_out, grad_w)
     }
 
     /// [`forward_into`](Self::forward_into) with scales of this call's own, which are returned: those that
@@ -109,7 +110,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
         values: Option<&mut [f32]>,
         scales: &mut [f32],
     ) -> Result<(), Error> {
-        self.grid().forward_dynamic(Single, w.into(), codes.map(Output::from), values.map(Output::from), scales.into())
+        f32::forward_dynamic(self.grid(), w.into(), codes.map(Output::from), values.map(Output::from), scales.into())
     }
 
     /// The gradient of the weights, when asked for, and of each scale, in one pass over memory.
@@ -124,7 +125,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
         grad_scale: &mut [f32],
     ) -> Result<(), Error> {
         let (weights, scales) = (grad_w.map(Output::from), grad_scale.into());
-        self.grid().backward_scale(Single, w.into(), grad_out.into(), Gradients { weights, scales, offsets: None })
+        f32::backward_scale(self.grid(), w.into(), grad_out.into(), Gradients { weights, scales, offsets: None })
     }
 
     /// [`backward_scale_into`](Self::backward_scale_into), and the gradient of each offset.
@@ -142,7 +143,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
         grad_offset: &mut [f32],
     ) -> Result<(), Error> {
         let (weights, scales, offsets) = (grad_w.map(Output::from), grad_scale.into(), Some(grad_offset.into()));
-        self.grid().backward_scale(Single, w.into(), grad_out.into(), Gradients { weights, scales, offsets })
+        f32::backward_scale(self.grid(), w.into(), grad_out.into(), Gradients { weights, scales, offsets })
     }
 
     /// The values of `codes`: `code * step`. Codes outside the range are not clamped.
@@ -154,7 +155,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
 
     /// [`dequantize`](Self::dequantize) into the caller's slice.
     fn dequantize_into(&self, codes: &[i8], values: &mut [f32]) -> Result<(), Error> {
-        self.grid().dequantize(Single, codes.into(), values.into())
+        f32::dequantize(self.grid(), codes.into(), values.into())
     }
 
     /// Makes the quantizer per channel, every scale 1.
@@ -212,7 +213,7 @@ pub trait DifferentiableQuantizer: Send + Sync {
     /// # Errors
     /// As [`init_scale`](Self::init_scale), and [`Error::InvalidArgument`] for a percentage outside (0, 100].
     fn init_scale_with(&mut self, method: ScaleInit, w: &[f32]) -> Result<(), Error> {
-        self.grid_mut().init_scale(Single, w.into(), method)
+        f32::init_scale(self.grid_mut(), w.into(), method)
     }
 
     /// One step of gradient descent on every scale: `scale - learning_rate * grad_scale`, or `min_scale` where that is smaller.

@@ -1,6 +1,6 @@
 //! The work on tensors of any element type: f32, f16 and bf16.
 
-use super::{DifferentiableQuantizer, ScaleInit};
+use super::{DifferentiableQuantizer, Grid, ScaleInit};
 use crate::error::Error;
 use crate::kernels::{Format, Gradients, Half, Input, Output, Single};
 use half::slice::HalfFloatSliceExt;
@@ -14,50 +14,124 @@ impl Element for f32 {}
 impl Element for f16 {}
 impl Element for bf16 {}
 
-/// How an element lies in memory.
-trait Stored: Sized {
+type Readable<'a, T> = Input<'a, <<T as Stored>::Format as Format>::Element>;
+type Writable<'a, T> = Output<'a, <<T as Stored>::Format as Format>::Element>;
+
+/// How an element lies in memory, and the work of a grid on tensors of it: functions that are not generic, so that the kernels
+/// are compiled with this crate and not again with each that calls them.
+pub(super) trait Stored: Sized {
     type Format: Format;
 
-    const FORMAT: Self::Format;
+    fn input(tensor: &[Self]) -> Readable<'_, Self>;
 
-    fn input(tensor: &[Self]) -> Input<'_, <Self::Format as Format>::Element>;
+    fn output(tensor: &mut [Self]) -> Writable<'_, Self>;
 
-    fn output(tensor: &mut [Self]) -> Output<'_, <Self::Format as Format>::Element>;
+    fn forward(
+        grid: &Grid,
+        w: Readable<'_, Self>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Writable<'_, Self>>,
+    ) -> Result<(), Error>;
+
+    fn forward_dynamic(
+        grid: &Grid,
+        w: Readable<'_, Self>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Writable<'_, Self>>,
+        scales: Output<'_, f32>,
+    ) -> Result<(), Error>;
+
+    fn backward(
+        grid: &Grid,
+        w: Readable<'_, Self>,
+        values: Option<Readable<'_, Self>>,
+        grad_out: Readable<'_, Self>,
+        grad_w: Writable<'_, Self>,
+    ) -> Result<(), Error>;
+
+    fn backward_scale(
+        grid: &Grid,
+        w: Readable<'_, Self>,
+        grad_out: Readable<'_, Self>,
+        gradients: Gradients<'_, Self::Format>,
+    ) -> Result<(), Error>;
+
+    fn dequantize(grid: &Grid, codes: Input<'_, i8>, values: Writable<'_, Self>) -> Result<(), Error>;
+
+    fn init_scale(grid: &mut Grid, w: Readable<'_, Self>, method: ScaleInit) -> Result<(), Error>;
 }
 
-impl Stored for f32 {
-    type Format = Single;
+macro_rules! stored {
+    ($element:ident as $format:ty = $value:expr, $slice:ident $input:expr, $slice_mut:ident $output:expr) => {
+        impl Stored for $element {
+            type Format = $format;
 
-    const FORMAT: Single = Single;
-
-    fn input(tensor: &[f32]) -> Input<'_, f32> {
-        tensor.into()
-    }
-
-    fn output(tensor: &mut [f32]) -> Output<'_, f32> {
-        tensor.into()
-    }
-}
-
-macro_rules! stored_in_16_bits {
-    ($($element:ident $format:ident)*) => {
-        $(impl Stored for $element {
-            type Format = Half;
-
-            const FORMAT: Half = Half::$format;
-
-            fn input(tensor: &[$element]) -> Input<'_, u16> {
-                tensor.reinterpret_cast().into()
+            fn input($slice: &[$element]) -> Readable<'_, $element> {
+                $input.into()
             }
 
-            fn output(tensor: &mut [$element]) -> Output<'_, u16> {
-                tensor.reinterpret_cast_mut().into()
+            fn output($slice_mut: &mut [$element]) -> Writable<'_, $element> {
+                $output.into()
             }
-        })*
+
+            #[inline(never)]
+            fn forward(
+                grid: &Grid,
+                w: Readable<'_, $element>,
+                codes: Option<Output<'_, i8>>,
+                values: Option<Writable<'_, $element>>,
+            ) -> Result<(), Error> {
+                grid.forward($value, w, codes, values)
+            }
+
+            #[inline(never)]
+            fn forward_dynamic(
+                grid: &Grid,
+                w: Readable<'_, $element>,
+                codes: Option<Output<'_, i8>>,
+                values: Option<Writable<'_, $element>>,
+                scales: Output<'_, f32>,
+            ) -> Result<(), Error> {
+                grid.forward_dynamic($value, w, codes, values, scales)
+            }
+
+            #[inline(never)]
+            fn backward(
+                grid: &Grid,
+                w: Readable<'_, $element>,
+                values: Option<Readable<'_, $element>>,
+                grad_out: Readable<'_, $element>,
+                grad_w: Writable<'_, $element>,
+            ) -> Result<(), Error> {
+                grid.backward($value, w, values, grad_out, grad_w)
+            }
+
+            #[inline(never)]
+            fn backward_scale(
+                grid: &Grid,
+                w: Readable<'_, $element>,
+                grad_out: Readable<'_, $element>,
+                gradients: Gradients<'_, $format>,
+            ) -> Result<(), Error> {
+                grid.backward_scale($value, w, grad_out, gradients)
+            }
+
+            #[inline(never)]
+            fn dequantize(grid: &Grid, codes: Input<'_, i8>, values: Writable<'_, $element>) -> Result<(), Error> {
+                grid.dequantize($value, codes, values)
+            }
+
+            #[inline(never)]
+            fn init_scale(grid: &mut Grid, w: Readable<'_, $element>, method: ScaleInit) -> Result<(), Error> {
+                grid.init_scale($value, w, method)
+            }
+        }
     };
 }
 
-stored_in_16_bits!(f16 F16 bf16 Bf16);
+stored!(f32 as Single = Single, tensor tensor, tensor tensor);
+stored!(f16 as Half = Half::F16, tensor tensor.reinterpret_cast(), tensor tensor.reinterpret_cast_mut());
+stored!(bf16 as Half = Half::Bf16, tensor tensor.reinterpret_cast(), tensor tensor.reinterpret_cast_mut());
 
 /// The `*_into` functions of a quantizer for weights, values and gradients of any [`Element`].
 ///
@@ -88,7 +162,7 @@ pub trait TypedQuantizer: DifferentiableQuantizer {
         codes: Option<&mut [i8]>,
         values: Option<&mut [T]>,
     ) -> Result<(), Error> {
-        self.grid().forward(T::FORMAT, T::input(w), codes.map(Output::from), values.map(T::output))
+        T::forward(self.grid(), T::input(w), codes.map(Output::from), values.map(T::output))
     }
 
     /// [`forward_dynamic_into`](DifferentiableQuantizer::forward_dynamic_into).
@@ -100,7 +174,7 @@ pub trait TypedQuantizer: DifferentiableQuantizer {
         scales: &mut [f32],
     ) -> Result<(), Error> {
         let (codes, values) = (codes.map(Output::from), values.map(T::output));
-        self.grid().forward_dynamic(T::FORMAT, T::input(w), codes, values, scales.into())
+        T::forward_dynamic(self.grid(), T::input(w), codes, values, scales.into())
     }
 
     /// [`backward_into`](DifferentiableQuantizer::backward_into). `values` that are given are rounded to their type, those that
@@ -112,7 +186,7 @@ pub trait TypedQuantizer: DifferentiableQuantizer {
         grad_out: &[T],
         grad_w: &mut [T],
     ) -> Result<(), Error> {
-        self.grid().backward(T::FORMAT, T::input(w), values.map(T::input), T::input(grad_out), T::output(grad_w))
+        T::backward(self.grid(), T::input(w), values.map(T::input), T::input(grad_out), T::output(grad_w))
     }
 
     /// [`backward_scale_into`](DifferentiableQuantizer::backward_scale_into).
@@ -124,7 +198,7 @@ pub trait TypedQuantizer: DifferentiableQuantizer {
         grad_scale: &mut [f32],
     ) -> Result<(), Error> {
         let gradients = Gradients { weights: grad_w.map(T::output), scales: grad_scale.into(), offsets: None };
-        self.grid().backward_scale(T::FORMAT, T::input(w), T::input(grad_out), gradients)
+        T::backward_scale(self.grid(), T::input(w), T::input(grad_out), gradients)
     }
 
     /// [`backward_scale_offset_into`](DifferentiableQuantizer::backward_scale_offset_into).
@@ -138,17 +212,17 @@ pub trait TypedQuantizer: DifferentiableQuantizer {
     ) -> Result<(), Error> {
         let (scales, offsets) = (grad_scale.into(), Some(grad_offset.into()));
         let gradients = Gradients { weights: grad_w.map(T::output), scales, offsets };
-        self.grid().backward_scale(T::FORMAT, T::input(w), T::input(grad_out), gradients)
+        T::backward_scale(self.grid(), T::input(w), T::input(grad_out), gradients)
     }
 
     /// [`dequantize_into`](DifferentiableQuantizer::dequantize_into).
     fn dequantize_typed<T: Element>(&self, codes: &[i8], values: &mut [T]) -> Result<(), Error> {
-        self.grid().dequantize(T::FORMAT, codes.into(), T::output(values))
+        T::dequantize(self.grid(), codes.into(), T::output(values))
     }
 
     /// [`init_scale_with`](DifferentiableQuantizer::init_scale_with); copies 16-bit weights as f32.
     fn init_scale_typed<T: Element>(&mut self, method: ScaleInit, w: &[T]) -> Result<(), Error> {
-        self.grid_mut().init_scale(T::FORMAT, T::input(w), method)
+        T::init_scale(self.grid_mut(), T::input(w), method)
     }
 }
 
