@@ -168,6 +168,10 @@ static diffquant_status init_scale(diffquant_quantizer *quantizer, size_t n) {
     return diffquant_quantizer_init_scale(quantizer, w, n);
 }
 
+static diffquant_status init_scale_mse(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, w, n);
+}
+
 /* ---- The kernels ------------------------------------------------------------------------------------------------- */
 
 struct kernel {
@@ -202,6 +206,8 @@ static const struct kernel kernels[] = {
     {"init-scale", standard, init_scale},
     {"init-scale-blocks-of-32", blocks, init_scale},
     {"init-scale-last-axis", last_axis, init_scale},
+    {"init-scale-mse", standard, init_scale_mse},
+    {"init-scale-mse-asymmetric", asymmetric, init_scale_mse},
 };
 
 #define KERNELS (sizeof(kernels) / sizeof(kernels)[0])

@@ -28,6 +28,7 @@ mod quotient;
 mod reduce;
 #[cfg(test)]
 mod reference;
+mod residuals;
 mod rows;
 mod runs;
 mod stream;
@@ -45,7 +46,8 @@ pub(crate) use gradient::{Factor, Gradients, ScaleGradient, WeightGradient};
 pub(crate) use groups::{Group, Groups, Parameters};
 pub(crate) use isa::Isa;
 pub(crate) use quantize::{CodeBounds, Quantize, Rounding};
-pub(crate) use reduce::{Extremes, Fit, Fits, MaxMagnitude, MeanMagnitude};
+pub(crate) use reduce::{Extremes, MaxMagnitude, MeanMagnitude};
+pub(crate) use residuals::{Candidate, Residual, Residuals};
 pub(crate) use threads::{HostPool, Threads};
 pub(crate) use walk::Walk;
 

@@ -134,6 +134,22 @@ fn sum_of_run(terms: &[f32]) -> f64 {
     sum
 }
 
+/// As [`super::Residuals`] defines it, for one candidate.
+pub(super) fn residual(w: &[f32], candidate: Candidate) -> Residual {
+    let mut sum = Residual::default();
+    for tile in w.chunks(512) {
+        let parts = tile.iter().map(|w| {
+            let v = w * candidate.by_step;
+            let level = v.clamp(candidate.lowest, candidate.highest).round_ties_even();
+            ((v - level) * (v - level), (v - level) * level)
+        });
+        let (squares, by_level): (Vec<f32>, Vec<f32>) = parts.unzip();
+        sum.squares += f64::from(pairwise(&stripes(&squares)));
+        sum.by_level += f64::from(pairwise(&stripes(&by_level)));
+    }
+    sum
+}
+
 fn stripes(terms: &[f32]) -> [f32; 32] {
     let mut stripes = [0.0f32; 32];
     for (at, term) in terms.iter().enumerate() {

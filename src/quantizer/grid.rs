@@ -323,8 +323,8 @@ impl Grid {
         if w.len() == 0 {
             return Ok(());
         }
-        let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.rounding);
-        let target = calibrate::Target { bounds, zero_point, symmetric: self.symmetric, rounding };
+        let (bounds, zero_point) = (self.bounds(), self.home());
+        let target = calibrate::Target { bounds, zero_point, symmetric: self.symmetric };
         let calibration = calibrate::calibrate(w, &self.layout, target, method, self.threads)?;
         let (layout, parameter) = (self.layout, self.parameter);
         match calibration {
