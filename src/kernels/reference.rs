@@ -3,7 +3,7 @@
 //! Nothing here is shared with the kernels. Rounding is the standard library's, the quotient a division, sums are laid out as
 //! [`super::walk`] describes but written as plain loops. Speed does not matter; being obviously right does.
 
-use super::{CodeBounds, Cut, Group, Rounding, Rows, Runs};
+use super::{Candidate, CodeBounds, Cut, Group, Residual, Rounding, Rows, Runs};
 use crate::ste::SteVariant;
 
 /// A weight, quantized.

@@ -111,7 +111,7 @@ impl Case {
             for ste in ESTIMATORS {
                 self.check_gradients(isa, ste, &quantized);
             }
-            self.check_reductions(isa, &quantized);
+            self.check_reductions(isa);
         }
     }
 
@@ -241,7 +241,7 @@ impl Case {
         }
     }
 
-    fn check_reductions(&self, isa: Isa, quantized: &[reference::Quantized]) {
+    fn check_reductions(&self, isa: Isa) {
         let count = self.groups.len();
         let group_of = reference::groups_of(self.cut);
         let not_finite = |group: usize| (0..self.w.len()).any(|at| group_of[at] == group && !self.w[at].is_finite());
