@@ -3,7 +3,7 @@
 //! The error of a group as a function of its step is piecewise a parabola, one piece for each assignment of weights to levels;
 //! a group of m weights has some `m * level` of them, every one a chance of a minimum, and no formula says which is best.
 //! One look at the group gives the error at a step, its slope there and the bottom of its parabola ([`Residuals`]), for
-//! about a third of what quantizing costs. The search has three parts:
+//! less than half of the instructions of quantizing. The search has three parts:
 //!
 //! 1. *Shrink*: the ends of the range that is not clamped move in from the extremes, by factors, first both together or, where
 //!    the zero point is free, one after the other.
