@@ -10,19 +10,20 @@ pub type diffquant_isa = u32;
 
 /// The fastest that this machine has. The default.
 pub const DIFFQUANT_ISA_FASTEST: diffquant_isa = 0;
-/// What every machine of this architecture has: SSE2 on x86-64, NEON on aarch64.
+/// What every machine of this architecture has, with divisions: SSE2 on x86-64, NEON on aarch64, plain code elsewhere.
 pub const DIFFQUANT_ISA_BASELINE: diffquant_isa = 1;
 /// AVX2 with FMA (x86-64).
 pub const DIFFQUANT_ISA_AVX2: diffquant_isa = 2;
 /// AVX-512 F, BW, DQ and VL (x86-64).
 pub const DIFFQUANT_ISA_AVX512: diffquant_isa = 3;
-/// NEON, the baseline of aarch64.
+/// NEON with fused multiplications (aarch64), which every such machine has.
 pub const DIFFQUANT_ISA_NEON: diffquant_isa = 4;
 
 /// Chooses the instruction set of the whole process, from the next call on. Safe to call at any time, from any thread.
 ///
 /// Without a call, the environment variable DIFFQUANT_ISA chooses when the first quantizer is made: baseline, avx2, avx512 or
-/// neon; a name that this machine cannot follow is ignored.
+/// neon; a name that this machine cannot follow is ignored. An x86-64 machine has baseline, and avx2 and avx512 where the
+/// processor does; an aarch64 machine has baseline and neon; any other machine has baseline.
 ///
 /// @param isa a DIFFQUANT_ISA constant
 /// @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; UNSUPPORTED for one that this machine lacks

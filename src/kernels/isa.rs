@@ -5,10 +5,11 @@
 //! process's: results are the same bits whichever it is, so nobody has to agree on it.
 
 use super::Kernel;
-#[cfg(not(target_arch = "x86_64"))]
-use super::vector::Plain;
+use super::vector::Baseline;
+#[cfg(target_arch = "aarch64")]
+use super::vector::Neon;
 #[cfg(target_arch = "x86_64")]
-use super::vector::{Avx2, Avx512, Sse2};
+use super::vector::{Avx2, Avx512};
 use crate::error::Error;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -21,7 +22,7 @@ pub(crate) struct Isa(Level);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Level {
-    /// What every machine of this architecture has: SSE2 on x86-64, NEON on aarch64.
+    /// What every machine of this architecture has, and what divides: SSE2 on x86-64, NEON on aarch64.
     Baseline = 1,
     /// 256-bit vectors.
     #[cfg(target_arch = "x86_64")]
@@ -29,6 +30,9 @@ enum Level {
     /// 512-bit vectors.
     #[cfg(target_arch = "x86_64")]
     Avx512 = 3,
+    /// NEON that fuses.
+    #[cfg(target_arch = "aarch64")]
+    Neon = 4,
 }
 
 /// The level in use, 0 before the first use.
@@ -40,17 +44,20 @@ const LEVELS: &[Level] = &[
     Level::Avx2,
     #[cfg(target_arch = "x86_64")]
     Level::Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Level::Neon,
 ];
 
 impl Level {
     fn name(self) -> &'static CStr {
         match self {
-            Level::Baseline if cfg!(target_arch = "aarch64") => c"neon",
             Level::Baseline => c"baseline",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => c"avx2",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => c"avx512",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => c"neon",
         }
     }
 
@@ -67,6 +74,8 @@ impl Level {
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => true,
         }
     }
 }
@@ -91,7 +100,7 @@ impl Isa {
         isa
     }
 
-    /// What every machine of this architecture has.
+    /// What every machine of this architecture has; its quotients are divisions.
     pub(crate) fn baseline() -> Isa {
         Isa(Level::Baseline)
     }
@@ -109,7 +118,7 @@ impl Isa {
         let level = match name {
             "baseline" => Some(Level::Baseline),
             #[cfg(target_arch = "aarch64")]
-            "neon" => Some(Level::Baseline),
+            "neon" => Some(Level::Neon),
             #[cfg(target_arch = "x86_64")]
             "avx2" => Some(Level::Avx2),
             #[cfg(target_arch = "x86_64")]
@@ -149,10 +158,9 @@ impl Isa {
     #[inline(always)]
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Level::Baseline => kernel.run::<Sse2>(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Level::Baseline => kernel.run::<Plain>(),
+            Level::Baseline => kernel.run::<Baseline>(),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => kernel.run::<Neon<true>>(),
             // SAFETY: an `Isa` is made only of a level that is available.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { run_avx2(kernel) },

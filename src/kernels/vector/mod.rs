@@ -5,19 +5,32 @@
 //! depended on link-time optimisation.
 //!
 //! - `x86`: SSE2 (the baseline of x86-64), AVX2 with FMA, AVX-512.
+//! - `neon`: NEON, with divisions (the baseline of aarch64) or fused.
 //! - `plain`: arrays, for every other target, and in tests a second opinion on this one.
 
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod plain;
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) use plain::Plain;
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Neon;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512, Sse2};
+pub(super) use x86::{Avx2, Avx512};
+
+/// What every machine of this architecture has. It divides: see [`quotient`](super::quotient).
+#[cfg(target_arch = "x86_64")]
+pub(super) type Baseline = x86::Sse2;
+/// What every machine of this architecture has. It divides: see [`quotient`](super::quotient).
+#[cfg(target_arch = "aarch64")]
+pub(super) type Baseline = Neon<false>;
+/// What every machine has. It divides: see [`quotient`](super::quotient).
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(super) type Baseline = plain::Plain;
 
 use super::BLOCK;
 use std::ops::IndexMut;
@@ -132,7 +145,7 @@ pub(crate) trait Vectors: Copy {
     /// Registers of a block.
     const REGISTERS: usize = BLOCK / Self::Floats::LANES;
 
-    /// Whether [`Floats::times_plus`] is one instruction.
+    /// Whether quotients are fused products: whether [`Floats::times_plus`] may be used.
     const FUSES: bool;
 
     fn splat(number: f32) -> Self::Block;

@@ -1,7 +1,7 @@
 //! Every operation, as each instruction set of this machine has it, against plain Rust.
 
 use super::plain::Plain;
-use super::{Avx2, Avx512, BLOCK, Floats, Sse2, Vectors};
+use super::{BLOCK, Baseline, Floats, Vectors};
 
 /// Zeros, ties, bounds, subnormals, infinities and NaN.
 const NUMBERS: [f32; 18] = [
@@ -85,34 +85,90 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     results.into_iter().map(|result| result.into_iter().map(bits).collect()).collect()
 }
 
-#[target_feature(enable = "avx2,fma")]
-fn everything_avx2(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
-    everything::<Avx2>(a, b)
+/// `a - level * step` near multiples of the step, and where it fuses `a * b + c`: each beside what it is to be.
+#[inline(always)]
+fn products<V: Vectors>() -> Vec<[f32; 2]> {
+    let mut results = Vec::new();
+    for step in [0.1f32, 1.0, 0.017, 1e-30, 3e30] {
+        for first in (-256..=256).step_by(BLOCK) {
+            let levels: [f32; BLOCK] = std::array::from_fn(|lane| (first + lane as i32) as f32);
+            let w: [f32; BLOCK] = std::array::from_fn(|lane| levels[lane] * step + step * (lane as f32 / 31.0 - 0.5));
+            let (mut differences, mut sums) = (V::from_array(&w), V::from_array(&w));
+            for register in 0..V::REGISTERS {
+                let (level, step) = (V::from_array(&levels)[register], V::Floats::splat(step));
+                differences[register] = differences[register].minus_product(level, step);
+                if V::FUSES {
+                    sums[register] = sums[register].times_plus(step, level);
+                }
+            }
+            let (differences, sums) = (V::to_array(differences), V::to_array(sums));
+            for lane in 0..BLOCK {
+                results.push([differences[lane], levels[lane].mul_add(-step, w[lane])]);
+                if V::FUSES {
+                    results.push([sums[lane], w[lane].mul_add(step, levels[lane])]);
+                }
+            }
+        }
+    }
+    results
 }
 
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-fn everything_avx512(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
-    everything::<Avx512>(a, b)
+/// Compares an instruction set with plain Rust, by two functions that enable it.
+fn check(
+    name: &str,
+    everything_of: fn(&[f32; BLOCK], &[f32; BLOCK]) -> Vec<Vec<u32>>,
+    products_of: fn() -> Vec<[f32; 2]>,
+) {
+    for shift in 0..NUMBERS.len() {
+        let a: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[lane % NUMBERS.len()]);
+        let b: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[(lane * 5 + shift) % NUMBERS.len()]);
+        assert_eq!(everything_of(&a, &b), everything::<Plain>(&a, &b), "{name}, shift {shift}");
+    }
+    for [product, expected] in products_of() {
+        assert_eq!(product.to_bits(), expected.to_bits(), "{name}: {product} for {expected}");
+    }
 }
 
 #[test]
 fn every_operation_is_that_of_plain_rust() {
-    for shift in 0..NUMBERS.len() {
-        let a: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[lane % NUMBERS.len()]);
-        let b: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[(lane * 5 + shift) % NUMBERS.len()]);
-        let expected = everything::<Plain>(&a, &b);
-        assert_eq!(everything::<Sse2>(&a, &b), expected, "SSE2, shift {shift}");
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: detected.
-            assert_eq!(unsafe { everything_avx2(&a, &b) }, expected, "AVX2, shift {shift}");
-        }
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-        {
-            // SAFETY: detected.
-            assert_eq!(unsafe { everything_avx512(&a, &b) }, expected, "AVX-512, shift {shift}");
-        }
-    }
+    check("plain", everything::<Plain>, products::<Plain>);
+    check("the baseline", everything::<Baseline>, products::<Baseline>);
 }
+
+#[cfg(target_arch = "aarch64")]
+#[test]
+fn every_operation_of_neon_is_that_of_plain_rust() {
+    check("NEON", everything::<super::Neon<true>>, products::<super::Neon<true>>);
+}
+
+/// The functions that enable an instruction set, and the check of them; where it is not, nothing can be checked.
+#[cfg(target_arch = "x86_64")]
+macro_rules! check_x86 {
+    ($test:ident, $vectors:ident, $features:literal, $($feature:tt)*) => {
+        #[test]
+        fn $test() {
+            #[target_feature(enable = $features)]
+            fn everything_enabled(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
+                everything::<super::$vectors>(a, b)
+            }
+            #[target_feature(enable = $features)]
+            fn products_enabled() -> Vec<[f32; 2]> {
+                products::<super::$vectors>()
+            }
+            if $(is_x86_feature_detected!($feature))&&* {
+                // SAFETY: detected.
+                check($features, |a, b| unsafe { everything_enabled(a, b) }, || unsafe { products_enabled() });
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+check_x86!(every_operation_of_avx2_is_that_of_plain_rust, Avx2, "avx2,fma", "avx2" "fma");
+#[cfg(target_arch = "x86_64")]
+check_x86!(
+    every_operation_of_avx512_is_that_of_plain_rust,
+    Avx512,
+    "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl",
+    "avx2" "fma" "avx512f" "avx512bw" "avx512dq" "avx512vl"
+);
