@@ -1,4 +1,4 @@
-//! Vectors of aarch64. Every such processor has NEON, so only what takes a pointer is unsafe here.
+//! Vectors of aarch64. Every such processor has NEON: that is the fact on which the SAFETY comments here rest.
 
 use super::{BLOCK, Floats, Vectors};
 use crate::kernels::buffer::copy_few;
@@ -10,7 +10,8 @@ macro_rules! methods {
         $(
             #[inline(always)]
             fn $name($($argument: $kind),*) -> $result {
-                $body
+                // SAFETY: the module's fact.
+                unsafe { $body }
             }
         )*
     };
@@ -18,12 +19,14 @@ macro_rules! methods {
 
 #[inline(always)]
 fn bits(register: float32x4_t) -> uint32x4_t {
-    vreinterpretq_u32_f32(register)
+    // SAFETY: the module's fact.
+    unsafe { vreinterpretq_u32_f32(register) }
 }
 
 #[inline(always)]
 fn of_bits(bits: uint32x4_t) -> float32x4_t {
-    vreinterpretq_f32_u32(bits)
+    // SAFETY: the module's fact.
+    unsafe { vreinterpretq_f32_u32(bits) }
 }
 
 impl Floats for float32x4_t {
@@ -40,8 +43,8 @@ impl Floats for float32x4_t {
         over(self: Self, other: Self) -> Self = vdivq_f32(self, other);
         times_plus(self: Self, factor: Self, summand: Self) -> Self = vfmaq_f32(summand, self, factor);
         minus_product(self: Self, level: Self, step: Self) -> Self = vfmsq_f32(self, level, step);
-        at_least(self: Self, bound: Self) -> Self = bound.or_else(self.is_below(bound), self);
-        at_most(self: Self, bound: Self) -> Self = bound.or_else(bound.is_below(self), self);
+        at_least(self: Self, bound: Self) -> Self = vbslq_f32(vcltq_f32(self, bound), bound, self);
+        at_most(self: Self, bound: Self) -> Self = vbslq_f32(vcltq_f32(bound, self), bound, self);
         and(self: Self, other: Self) -> Self = of_bits(vandq_u32(bits(self), bits(other)));
         or(self: Self, other: Self) -> Self = of_bits(vorrq_u32(bits(self), bits(other)));
         xor(self: Self, other: Self) -> Self = of_bits(veorq_u32(bits(self), bits(other)));
@@ -109,10 +112,13 @@ impl<const FUSES: bool> Vectors for Neon<FUSES> {
 
     #[inline(always)]
     fn low_bytes(block: Self::Block) -> Self::Bytes {
-        let words =
-            |register: usize| vcombine_u16(vmovn_u32(bits(block[register])), vmovn_u32(bits(block[register + 1])));
-        let bytes = |register: usize| vcombine_u8(vmovn_u16(words(register)), vmovn_u16(words(register + 2)));
-        [bytes(0), bytes(4)]
+        // SAFETY: the module's fact.
+        unsafe {
+            let half = |register: usize| vmovn_u32(bits(block[register]));
+            let words = |register: usize| vcombine_u16(half(register), half(register + 1));
+            let bytes = |register: usize| vcombine_u8(vmovn_u16(words(register)), vmovn_u16(words(register + 2)));
+            [bytes(0), bytes(4)]
+        }
     }
 
     #[inline(always)]
@@ -135,13 +141,15 @@ impl<const FUSES: bool> Vectors for Neon<FUSES> {
     #[inline(always)]
     fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block {
         let mut block = Self::splat(0.0);
-        for half in 0..2 {
-            // SAFETY: the array has two times sixteen bytes.
-            let bytes = unsafe { vld1q_s8(bytes.as_ptr().add(16 * half)) };
-            let words = [vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)];
-            for (index, words) in words.into_iter().enumerate() {
-                block[half * 4 + index * 2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)));
-                block[half * 4 + index * 2 + 1] = vcvtq_f32_s32(vmovl_high_s16(words));
+        // SAFETY: the module's fact; the array has two times sixteen bytes.
+        unsafe {
+            for half in 0..2 {
+                let bytes = vld1q_s8(bytes.as_ptr().add(16 * half));
+                let words = [vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)];
+                for (index, words) in words.into_iter().enumerate() {
+                    block[half * 4 + index * 2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)));
+                    block[half * 4 + index * 2 + 1] = vcvtq_f32_s32(vmovl_high_s16(words));
+                }
             }
         }
         block
