@@ -385,7 +385,7 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_ISA_FASTEST 0
 
 /**
- * What every machine of this architecture has: SSE2 on x86-64, NEON on aarch64.
+ * What every machine of this architecture has, with divisions: SSE2 on x86-64, NEON on aarch64, plain code elsewhere.
  */
 #define DIFFQUANT_ISA_BASELINE 1
 
@@ -400,7 +400,7 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_ISA_AVX512 3
 
 /**
- * NEON, the baseline of aarch64.
+ * NEON with fused multiplications (aarch64), which every such machine has.
  */
 #define DIFFQUANT_ISA_NEON 4
 
@@ -1494,7 +1494,8 @@ diffquant_status diffquant_quantizer_set_parallel_for(diffquant_quantizer *quant
  * Chooses the instruction set of the whole process, from the next call on. Safe to call at any time, from any thread.
  *
  * Without a call, the environment variable DIFFQUANT_ISA chooses when the first quantizer is made: baseline, avx2, avx512 or
- * neon; a name that this machine cannot follow is ignored.
+ * neon; a name that this machine cannot follow is ignored. An x86-64 machine has baseline, and avx2 and avx512 where the
+ * processor does; an aarch64 machine has baseline and neon; any other machine has baseline.
  *
  * @param isa a DIFFQUANT_ISA constant
  * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; UNSUPPORTED for one that this machine lacks
