@@ -1,6 +1,6 @@
 //! Vectors of aarch64. Every such processor has NEON: that is the fact on which the SAFETY comments here rest.
 
-use super::{BLOCK, Floats, Vectors};
+use super::{BLOCK, Floats, SEVERAL, Vectors};
 use crate::kernels::buffer::copy_few;
 use std::arch::aarch64::*;
 
@@ -12,6 +12,30 @@ macro_rules! methods {
             fn $name($($argument: $kind),*) -> $result {
                 // SAFETY: the module's fact.
                 unsafe { $body }
+            }
+        )*
+    };
+}
+
+/// [`Floats::sums`] and [`Floats::largest_of_each`]: the halves of two registers are joined, then pairs of lanes.
+macro_rules! folds {
+    ($($name:ident: $join:ident, then $join_pairs:ident;)*) => {
+        $(
+            #[inline(always)]
+            fn $name(registers: &[Self; SEVERAL]) -> [f32; SEVERAL] {
+                let mut folded = [0.0; SEVERAL];
+                // SAFETY: the module's fact; the array has room for two times four.
+                unsafe {
+                    let halves = |a, b| {
+                        let low = vcombine_f32(vget_low_f32(a), vget_low_f32(b));
+                        $join(low, vcombine_f32(vget_high_f32(a), vget_high_f32(b)))
+                    };
+                    for at in [0, 4] {
+                        let [a, b, c, d] = [registers[at], registers[at + 1], registers[at + 2], registers[at + 3]];
+                        vst1q_f32(folded.as_mut_ptr().add(at), $join_pairs(halves(a, b), halves(c, d)));
+                    }
+                }
+                folded
             }
         )*
     };
@@ -57,6 +81,11 @@ impl Floats for float32x4_t {
         sum(self: Self) -> f32 = vpadds_f32(vadd_f32(vget_low_f32(self), vget_high_f32(self)));
         largest(self: Self) -> f32 = vmaxvq_f32(self);
         abs(self: Self) -> Self = vabsq_f32(self);
+    }
+
+    folds! {
+        sums: vaddq_f32, then vpaddq_f32;
+        largest_of_each: vmaxq_f32, then vpmaxq_f32;
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Every operation, as each instruction set of this machine has it, against plain Rust.
 
 use super::plain::Plain;
-use super::{BLOCK, Baseline, Floats, Vectors};
+use super::{BLOCK, Baseline, Floats, SEVERAL, Vectors};
 
 /// Zeros, ties, bounds, subnormals, infinities and NaN.
 const NUMBERS: [f32; 18] = [
@@ -85,9 +85,10 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     results.into_iter().map(|result| result.into_iter().map(bits).collect()).collect()
 }
 
-/// `a - level * step` near multiples of the step, and where it fuses `a * b + c`: each beside what it is to be.
+/// `a - level * step` near multiples of the step, `a * b + c` where it fuses, sums and largest of registers: each beside what
+/// it is to be.
 #[inline(always)]
-fn products<V: Vectors>() -> Vec<[f32; 2]> {
+fn results<V: Vectors>() -> Vec<[f32; 2]> {
     let mut results = Vec::new();
     for step in [0.1f32, 1.0, 0.017, 1e-30, 3e30] {
         for first in (-256..=256).step_by(BLOCK) {
@@ -110,6 +111,23 @@ fn products<V: Vectors>() -> Vec<[f32; 2]> {
             }
         }
     }
+    // Sums and largest of eight registers, which start anywhere in an array.
+    let numbers: [f32; 2 * BLOCK] = std::array::from_fn(|at| ((at * 37) % 64) as f32 * 0.1);
+    let registers: [V::Floats; SEVERAL] = std::array::from_fn(|at| {
+        // SAFETY: the array has two blocks, and a register at most one.
+        unsafe { V::Floats::load(numbers[3 * at..].as_ptr()) }
+    });
+    let (sums, largest) = (V::Floats::sums(&registers), V::Floats::largest_of_each(&registers));
+    for at in 0..SEVERAL {
+        let mut lanes = numbers[3 * at..3 * at + V::Floats::LANES].to_vec();
+        let maximum = lanes.iter().copied().fold(0.0, f32::max);
+        while lanes.len() > 1 {
+            let half = lanes.len() / 2;
+            lanes = (0..half).map(|lane| lanes[lane] + lanes[lane + half]).collect();
+        }
+        results.extend([[sums[at], lanes[0]], [registers[at].sum(), lanes[0]]]);
+        results.extend([[largest[at], maximum], [registers[at].largest(), maximum]]);
+    }
     results
 }
 
@@ -117,28 +135,28 @@ fn products<V: Vectors>() -> Vec<[f32; 2]> {
 fn check(
     name: &str,
     everything_of: fn(&[f32; BLOCK], &[f32; BLOCK]) -> Vec<Vec<u32>>,
-    products_of: fn() -> Vec<[f32; 2]>,
+    results_of: fn() -> Vec<[f32; 2]>,
 ) {
     for shift in 0..NUMBERS.len() {
         let a: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[lane % NUMBERS.len()]);
         let b: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[(lane * 5 + shift) % NUMBERS.len()]);
         assert_eq!(everything_of(&a, &b), everything::<Plain>(&a, &b), "{name}, shift {shift}");
     }
-    for [product, expected] in products_of() {
-        assert_eq!(product.to_bits(), expected.to_bits(), "{name}: {product} for {expected}");
+    for [result, expected] in results_of() {
+        assert_eq!(result.to_bits(), expected.to_bits(), "{name}: {result} for {expected}");
     }
 }
 
 #[test]
 fn every_operation_is_that_of_plain_rust() {
-    check("plain", everything::<Plain>, products::<Plain>);
-    check("the baseline", everything::<Baseline>, products::<Baseline>);
+    check("plain", everything::<Plain>, results::<Plain>);
+    check("the baseline", everything::<Baseline>, results::<Baseline>);
 }
 
 #[cfg(target_arch = "aarch64")]
 #[test]
 fn every_operation_of_neon_is_that_of_plain_rust() {
-    check("NEON", everything::<super::Neon<true>>, products::<super::Neon<true>>);
+    check("NEON", everything::<super::Neon<true>>, results::<super::Neon<true>>);
 }
 
 /// The functions that enable an instruction set, and the check of them; where it is not, nothing can be checked.
@@ -152,12 +170,12 @@ macro_rules! check_x86 {
                 everything::<super::$vectors>(a, b)
             }
             #[target_feature(enable = $features)]
-            fn products_enabled() -> Vec<[f32; 2]> {
-                products::<super::$vectors>()
+            fn results_enabled() -> Vec<[f32; 2]> {
+                results::<super::$vectors>()
             }
             if $(is_x86_feature_detected!($feature))&&* {
                 // SAFETY: detected.
-                check($features, |a, b| unsafe { everything_enabled(a, b) }, || unsafe { products_enabled() });
+                check($features, |a, b| unsafe { everything_enabled(a, b) }, || unsafe { results_enabled() });
             }
         }
     };
