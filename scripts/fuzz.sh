@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:?how many seconds for each target}
 shift
+# Names of targets are words.
+# shellcheck disable=SC2046
 [ $# -gt 0 ] || set -- $(sed -n 's/^name = "\(.*\)"$/\1/p' fuzz/Cargo.toml | grep -v '^diffquant-fuzz$')
 
 host=$(rustc -vV | sed -n 's/^host: //p')

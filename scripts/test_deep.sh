@@ -6,7 +6,7 @@
 # A check that this machine cannot do is a row that says NOT RUN and why; a check that fails is a row, and the others
 # still run.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 seconds=${1:-60}
 logs=target/deep
 mkdir -p "$logs"
