@@ -178,13 +178,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--library", default=ROOT / "target/release/libdiffquant.so")
+    parser.add_argument("--library", dest="path", default=ROOT / "target/release/libdiffquant.so")
     options = parser.parse_args()
     enter_venv(PACKAGES)
     import numpy as np
     import onnxruntime
 
-    library = load(options.library)
+    library = load(options.path)
     failed = 0
     for number in range(options.cases):
         case = Case(np.random.default_rng([options.seed, number]))
