@@ -139,6 +139,17 @@ enum Part {
     Rows(PartOfRows),
 }
 
+impl Part {
+    fn whole(cut: &Cut) -> Part {
+        match *cut {
+            Cut::Runs(Runs { outer, groups, .. }) => {
+                Part::Runs(PartOfRuns { outer: 0..outer, groups: 0..groups, superblocks: None })
+            }
+            Cut::Rows(Rows { tables, .. }) => Part::Rows(PartOfRows::Tables(0..tables)),
+        }
+    }
+}
+
 impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     /// Runs the walk on `threads`, with the bits of one.
     #[inline(always)]
@@ -155,17 +166,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     #[inline(always)]
     pub(super) fn run(self, isa: Isa) {
         let Walk { work, cut, groups } = self;
-        match cut {
-            Cut::Runs(runs) => {
-                let (outer, of_groups) = (0..runs.outer, 0..runs.groups);
-                let part = PartOfRuns { outer, groups: of_groups, superblocks: None };
-                isa.run(WalkRuns { work, runs: &runs, groups, part, superblock_totals: None });
-            }
-            Cut::Rows(rows) => {
-                let part = PartOfRows::Tables(0..rows.tables);
-                isa.run(WalkRows { work, rows: &rows, groups, part });
-            }
-        }
+        run_part(isa, work, cut, groups, Part::whole(&cut), None);
     }
 
     #[cold]
@@ -193,7 +194,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     }
 }
 
-#[inline(always)]
+/// Never inlined: each kernel is compiled once, not once per caller.
+#[inline(never)]
 fn run_part<W: Work<TOTALS>, const TOTALS: usize>(
     isa: Isa,
     work: W,
