@@ -8,12 +8,12 @@ use crate::error::Error;
 use crate::kernels::{Input, Output};
 use std::alloc::{Layout, alloc};
 
-/// A buffer as the caller described it: a name for messages, and the bytes it spans.
+/// A buffer as the caller described it: a name for messages, and the addresses it spans, 0 to 0 for an empty one.
 #[derive(Clone, Copy)]
 pub(super) struct Span {
     argument: &'static str,
     start: usize,
-    bytes: usize,
+    end: usize,
 }
 
 impl Span {
@@ -21,19 +21,18 @@ impl Span {
     #[inline]
     pub(super) fn of<T>(argument: &'static str, start: *const T, n: usize) -> Result<Span, Error> {
         let start = start as usize;
+        let bytes = n.wrapping_mul(size_of::<T>());
+        // One branch: a short call consists of such checks.
+        let wrong = (start == 0)
+            | !start.is_multiple_of(align_of::<T>())
+            | (n > isize::MAX as usize / size_of::<T>())
+            | (start > usize::MAX - bytes);
         if n == 0 {
-            return Ok(Span { argument, start, bytes: 0 });
-        }
-        if start == 0 {
-            return Err(Error::NullPointer { argument });
-        }
-        if !start.is_multiple_of(align_of::<T>()) {
-            return Err(Error::Misaligned { argument, alignment: align_of::<T>() });
-        }
-        let fits = |bytes: &usize| *bytes <= isize::MAX as usize && start.checked_add(*bytes).is_some();
-        match n.checked_mul(size_of::<T>()).filter(fits) {
-            Some(bytes) => Ok(Span { argument, start, bytes }),
-            None => Err(Error::SizeOverflow { argument, length: n }),
+            Ok(Span { argument, start: 0, end: 0 })
+        } else if wrong {
+            Err(refusal(argument, start, align_of::<T>(), n))
+        } else {
+            Ok(Span { argument, start, end: start + bytes })
         }
     }
 
@@ -46,18 +45,35 @@ impl Span {
     /// Refuses any shared byte.
     #[inline]
     pub(super) fn apart_from(self, other: Span) -> Result<(), Error> {
-        let apart = self.start + self.bytes <= other.start || other.start + other.bytes <= self.start;
-        if apart || self.bytes == 0 || other.bytes == 0 {
-            Ok(())
+        // Of an empty span nothing is below the end.
+        if (self.start < other.end) & (other.start < self.end) {
+            Err(overlap(self.argument, other.argument))
         } else {
-            Err(Error::Overlap { first: self.argument, second: other.argument })
+            Ok(())
         }
     }
 
     /// Refuses shared bytes, unless both are exactly the same.
     #[inline]
     pub(super) fn same_or_apart_from(self, other: Span) -> Result<(), Error> {
-        if self.start == other.start && self.bytes == other.bytes { Ok(()) } else { self.apart_from(other) }
+        if (self.start == other.start) & (self.end == other.end) { Ok(()) } else { self.apart_from(other) }
+    }
+}
+
+#[cold]
+fn overlap(first: &'static str, second: &'static str) -> Error {
+    Error::Overlap { first, second }
+}
+
+/// What is wrong with a buffer.
+#[cold]
+fn refusal(argument: &'static str, start: usize, alignment: usize, length: usize) -> Error {
+    if start == 0 {
+        Error::NullPointer { argument }
+    } else if !start.is_multiple_of(alignment) {
+        Error::Misaligned { argument, alignment }
+    } else {
+        Error::SizeOverflow { argument, length }
     }
 }
 
