@@ -1,5 +1,6 @@
 //! `diffquant_observer`: what is remembered of a stream of batches, behind a handle.
 
+use super::handle::{self, Handle, tag};
 use super::pointer::{self, Span};
 use super::status::{diffquant_status, report};
 use super::text;
@@ -15,6 +16,11 @@ use std::ffi::c_char;
 /// diffquant_quantizer_init_scale_from_observer choose. The parts of a stream may be observed by different observers, on
 /// different machines, and merged.
 pub struct diffquant_observer(pub(super) Observer);
+
+impl Handle for diffquant_observer {
+    const TYPE: &'static str = "an observer";
+    const TAG: usize = tag(*b"dqobserv");
+}
 
 /// What an observer remembers of a group, besides how many elements there were. NaNs and infinities are counted, and nothing
 /// else is done with them.
@@ -316,7 +322,7 @@ pub unsafe extern "C" fn diffquant_observer_range(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_observer_free(observer: *mut diffquant_observer) {
     // SAFETY: the handle keeps the header's conventions.
-    unsafe { pointer::free(observer) }
+    unsafe { handle::free(observer) }
 }
 
 /// Runs a change of the observer behind a handle.
