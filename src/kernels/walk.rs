@@ -129,7 +129,7 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// What it reads of the parameters of a group.
     type Reads: Reads;
 
-    /// Whether every buffer that blocks are read from and written to has the elements before `end`.
+    /// Whether every buffer that blocks are read from and written to has the elements before `end`. Unsafe code rests on it.
     fn reaches(&self, end: usize) -> bool;
 
     /// Handles one block and gives the terms of its elements; what those of lanes past its count are does not matter.

@@ -50,8 +50,9 @@ macro_rules! with_ranged_estimator {
     };
 }
 
+// What is `pub(crate)` is not marked for inlining: through the provided methods of the public trait, each crate that uses one would
+// compile the kernels again.
 impl Grid {
-    #[inline(always)]
     pub(crate) fn forward(
         &self,
         w: Input<'_, f32>,
@@ -114,7 +115,6 @@ impl Grid {
         Ok(())
     }
 
-    #[inline(always)]
     pub(crate) fn backward(
         &self,
         w: Input<'_, f32>,
@@ -154,7 +154,6 @@ impl Grid {
         });
     }
 
-    #[inline(always)]
     pub(crate) fn backward_scale(
         &self,
         w: Input<'_, f32>,
@@ -205,7 +204,6 @@ impl Grid {
         }
     }
 
-    #[inline(always)]
     pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
         let cut = self.layout.cut(codes.len())?;
         check_length("values", values.len(), codes.len())?;
