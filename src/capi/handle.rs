@@ -1,104 +1,101 @@
 //! Handles: what a caller holds instead of an object, and how one that is stale is noticed.
 //!
-//! A handle is the address of a [`Slot`], which says what type of object it stands for and where that is. Slots lie in an
-//! array that is there as long as the library is loaded, and are used in turn: a handle that was freed still points to a slot,
-//! with another tag or none, until [`SLOTS`] more objects were made. So a call with a stale handle, or with one of another
-//! type, costs two loads and a comparison to refuse. Objects beyond [`SLOTS`] at a time have slots on the heap, whose type is
-//! checked, but which are gone when they are freed.
+//! A handle points to a [`Block`]: a tag that says what type of object it is of, and the object. Freeing it drops the object and
+//! takes the tag away, but keeps the memory until [`KEPT`] more of the type were freed. So a call with a handle that was freed, or with one
+//! of another type, costs one comparison to refuse. What is kept is freed when the library is unloaded; while a caller has an
+//! object, nobody else points to it, and a tool that looks for leaks finds the ones that are lost.
 
 use super::pointer::Span;
 use crate::error::Error;
-use std::alloc::{Layout, alloc};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-/// A type that callers have handles to.
-pub(super) trait Handle {
+/// A type that callers have handles to; [`handle!`] makes it one.
+pub(super) trait Handle: Sized {
     /// Its name in messages, with an article.
     const TYPE: &'static str;
-    /// What marks its slots: not 0, and unlikely to be found anywhere else.
+    /// What marks its blocks: not 0, and unlikely to be found anywhere else.
     const TAG: usize;
+
+    /// Its blocks that were freed.
+    fn freed() -> &'static Freed;
 }
 
-/// A tag from a name. (Of its first letters, where addresses are short.)
-pub(super) const fn tag(name: [u8; 8]) -> usize {
-    u64::from_le_bytes(name) as usize
+/// Makes a type a [`Handle`]: its name in messages, and eight letters for a tag.
+macro_rules! handle {
+    ($type:ty, $name:literal, $tag:literal) => {
+        const _: () = {
+            static FREED: $crate::capi::handle::Freed = $crate::capi::handle::Freed::NONE;
+
+            impl $crate::capi::handle::Handle for $type {
+                const TYPE: &'static str = $name;
+                // Of its first letters, where addresses are short.
+                const TAG: usize = u64::from_le_bytes(*$tag) as usize;
+
+                fn freed() -> &'static $crate::capi::handle::Freed {
+                    &FREED
+                }
+            }
+
+            /// Called when the library is unloaded, or the process ends: what is kept would be lost.
+            #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+            #[used]
+            #[unsafe(link_section = ".fini_array")]
+            static AT_UNLOAD: extern "C" fn() = $crate::capi::handle::free_what_is_kept::<$type>;
+        };
+    };
 }
+pub(super) use handle;
 
 /// Where a handle points to.
-#[repr(align(16))]
-struct Slot {
-    /// [`Handle::TAG`], or 0 for a free slot.
+#[repr(C)]
+struct Block<T> {
+    /// [`Handle::TAG`]; 0 once the object was freed.
     tag: AtomicUsize,
-    /// The object; NULL while there is none.
-    object: AtomicPtr<()>,
+    object: T,
 }
 
-impl Slot {
-    const FREE: Slot = Slot { tag: AtomicUsize::new(0), object: AtomicPtr::new(ptr::null_mut()) };
+/// How many freed blocks of a type are kept.
+const KEPT: usize = 256;
+
+/// Blocks of one type whose objects were freed.
+pub(super) struct Freed {
+    kept: [AtomicPtr<()>; KEPT],
+    /// How many there have been.
+    count: AtomicUsize,
 }
 
-/// How many slots outlast their objects.
-const SLOTS: usize = 4096;
-
-static LASTING: [Slot; SLOTS] = [const { Slot::FREE }; SLOTS];
-
-/// How many slots of [`LASTING`] were looked at for a free one.
-static TURN: AtomicUsize = AtomicUsize::new(0);
-
-/// Takes a free slot for an object with this tag, the one that has been free longest, or nearly so.
-fn take(tag: usize) -> Result<&'static Slot, Error> {
-    for _ in 0..SLOTS {
-        let slot = &LASTING[TURN.fetch_add(1, Ordering::Relaxed) % SLOTS];
-        if slot.tag.compare_exchange(0, tag, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-            return Ok(slot);
-        }
-    }
-    let slot = allocate(Slot { tag: AtomicUsize::new(tag), ..Slot::FREE })?;
-    // SAFETY: `allocate` has made it; who frees it does not use it again.
-    Ok(unsafe { &*slot })
-}
-
-/// Moves a value to the heap, where `Box::new` would end the process when memory is short; to be freed as a box.
-fn allocate<T>(value: T) -> Result<*mut T, Error> {
-    const { assert!(size_of::<T>() > 0) };
-    // SAFETY: the size is not 0.
-    let memory = unsafe { alloc(Layout::new::<T>()) }.cast::<T>();
-    if memory.is_null() {
-        return Err(Error::OutOfMemory);
-    }
-    // SAFETY: fresh memory of T's layout.
-    unsafe { memory.write(value) };
-    Ok(memory)
+impl Freed {
+    pub(super) const NONE: Freed =
+        Freed { kept: [const { AtomicPtr::new(ptr::null_mut()) }; KEPT], count: AtomicUsize::new(0) };
 }
 
 /// Makes a handle to an object, to be freed with [`free`].
 pub(super) fn new<T: Handle>(object: T) -> Result<*mut T, Error> {
-    let object = allocate(object)?;
-    match take(T::TAG) {
-        Ok(slot) => {
-            slot.object.store(object.cast(), Ordering::Release);
-            Ok(ptr::from_ref(slot).cast_mut().cast())
-        }
-        Err(error) => {
-            // SAFETY: nobody else knows of it.
-            drop(unsafe { Box::from_raw(object) });
-            Err(error)
-        }
+    // `Box::new` would end the process when memory is short.
+    // SAFETY: a block has a size.
+    let block = unsafe { alloc(Layout::new::<Block<T>>()) }.cast::<Block<T>>();
+    if block.is_null() {
+        return Err(Error::OutOfMemory);
     }
+    // SAFETY: fresh memory of a block's layout.
+    unsafe { block.write(Block { tag: AtomicUsize::new(T::TAG), object }) };
+    Ok(block.cast())
 }
 
-/// The slot of a handle, if it is one of a `T`.
+/// The block of a handle.
 ///
 /// # Safety
-/// A handle that is not NULL came from this library; it was not freed, unless its slot is in [`LASTING`].
+/// A handle that is not NULL came from [`new`], for any type, and is not among those that were freed before the last [`KEPT`]
+/// of their type.
 #[inline]
-unsafe fn slot<'a, T: Handle>(argument: &'static str, handle: *const T) -> Result<&'a Slot, Error> {
-    let slot = handle.cast::<Slot>();
-    Span::of(argument, slot, 1)?;
-    // SAFETY: not NULL and aligned, by the line above. A slot in LASTING is always there, another by the caller's promise.
-    let slot = unsafe { &*slot };
-    if slot.tag.load(Ordering::Relaxed) == T::TAG { Ok(slot) } else { Err(stale::<T>(argument)) }
+unsafe fn block<T: Handle>(argument: &'static str, handle: *const T) -> Result<*mut Block<T>, Error> {
+    let block = handle.cast::<Block<T>>().cast_mut();
+    Span::of(argument, block.cast::<AtomicUsize>(), 1)?;
+    // SAFETY: not NULL and aligned for a tag, by the line above; that a block begins with one is the caller's promise.
+    let tag = unsafe { (*block.cast::<AtomicUsize>()).load(Ordering::Relaxed) };
+    if tag == T::TAG { Ok(block) } else { Err(stale::<T>(argument)) }
 }
 
 #[cold]
@@ -109,30 +106,45 @@ fn stale<T: Handle>(argument: &'static str) -> Error {
 /// The object behind a handle.
 ///
 /// # Safety
-/// As [`slot`]. The object may be used as the caller of the export has promised: while it is looked at, nobody changes it.
+/// As [`block`].
 #[inline]
 pub(super) unsafe fn object<T: Handle>(argument: &'static str, handle: *const T) -> Result<*mut T, Error> {
-    // SAFETY: the caller's promise.
-    let object = unsafe { slot(argument, handle) }?.object.load(Ordering::Acquire);
-    if object.is_null() { Err(stale::<T>(argument)) } else { Ok(object.cast()) }
+    // SAFETY: the caller's promise; a block with the tag of T is one.
+    unsafe { Ok(&raw mut (*block(argument, handle)?).object) }
 }
 
-/// Frees the object and the slot of a handle; does nothing for NULL and for what is no handle of a `T`.
+/// Frees an object; does nothing for NULL and for what is no handle of a `T`.
 ///
 /// # Safety
-/// As [`slot`], and nobody uses the object any more.
+/// As [`block`], and nobody uses the object any more.
 pub(super) unsafe fn free<T: Handle>(handle: *mut T) {
-    // SAFETY: the caller's promise.
-    let Ok(slot) = (unsafe { slot("handle", handle) }) else { return };
-    let object = slot.object.swap(ptr::null_mut(), Ordering::AcqRel).cast::<T>();
-    if object.is_null() {
-        return;
+    // SAFETY: the caller's promise. The tag goes to one caller only, who drops the object.
+    unsafe {
+        let Ok(block) = block("handle", handle) else { return };
+        if (*block).tag.swap(0, Ordering::AcqRel) == T::TAG {
+            (&raw mut (*block).object).drop_in_place();
+            let Freed { kept, count } = T::freed();
+            let oldest = kept[count.fetch_add(1, Ordering::Relaxed) % KEPT].swap(block.cast(), Ordering::AcqRel);
+            deallocate(oldest.cast::<Block<T>>());
+        }
     }
-    // SAFETY: `new` made it of a box's layout, and the slot gives it to one caller only.
-    drop(unsafe { Box::from_raw(object) });
-    slot.tag.store(0, Ordering::Release);
-    if !LASTING.as_ptr_range().contains(&ptr::from_ref(slot)) {
-        // SAFETY: what is not in the array came from `allocate`, and is not used again.
-        drop(unsafe { Box::from_raw(ptr::from_ref(slot).cast_mut()) });
+}
+
+/// Gives the memory of a block back, if there is one.
+///
+/// # Safety
+/// It came from [`new`], its object is gone, and nobody uses it any more.
+unsafe fn deallocate<T>(block: *mut Block<T>) {
+    if !block.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc(block.cast(), Layout::new::<Block<T>>()) };
+    }
+}
+
+/// Frees the memory of every object that was freed.
+pub(super) extern "C" fn free_what_is_kept<T: Handle>() {
+    for place in &T::freed().kept {
+        // SAFETY: what is kept are blocks whose objects are gone; whoever takes one out is alone with it.
+        unsafe { deallocate(place.swap(ptr::null_mut(), Ordering::AcqRel).cast::<Block<T>>()) };
     }
 }

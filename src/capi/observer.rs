@@ -1,6 +1,6 @@
 //! `diffquant_observer`: what is remembered of a stream of batches, behind a handle.
 
-use super::handle::{self, Handle, tag};
+use super::handle::{self, handle};
 use super::pointer::{self, Span};
 use super::status::{diffquant_status, report};
 use super::text;
@@ -8,6 +8,7 @@ use crate::calibrate::observer::{MAX_JSON_LENGTH, Observer, ObserverKind, too_lo
 use crate::error::Error;
 use crate::layout::check_dimensions;
 use std::ffi::c_char;
+use std::ptr;
 
 /// An observer: what is remembered of a stream of batches, of each group of their elements, to choose scales from.
 ///
@@ -17,10 +18,7 @@ use std::ffi::c_char;
 /// different machines, and merged.
 pub struct diffquant_observer(pub(super) Observer);
 
-impl Handle for diffquant_observer {
-    const TYPE: &'static str = "an observer";
-    const TAG: usize = tag(*b"dqobserv");
-}
+handle!(diffquant_observer, "an observer", b"dqobserv");
 
 /// What an observer remembers of a group, besides how many elements there were. NaNs and infinities are counted, and nothing
 /// else is done with them.
@@ -242,7 +240,9 @@ pub unsafe extern "C" fn diffquant_observer_merge(
     other: *const diffquant_observer,
 ) -> diffquant_status {
     report(|| {
-        Span::of("observer", observer, 1)?.apart_from(Span::of("other", other, 1)?)?;
+        if ptr::eq(observer, other) && !other.is_null() {
+            return Err(Error::Overlap { first: "observer", second: "other" });
+        }
         // SAFETY: the handles keep the header's conventions, and are different objects.
         unsafe { pointer::handle_mut("observer", observer)?.0.merge(&pointer::handle("other", other)?.0) }
     })

@@ -1,6 +1,6 @@
 //! `diffquant_rotation`: the incoherence rotation behind a handle.
 
-use super::handle::{self, Handle, tag};
+use super::handle::{self, handle};
 use super::pointer::{self, Span};
 use super::status::{diffquant_status, report};
 use crate::error::Error;
@@ -19,10 +19,7 @@ use crate::rotation::Rotation;
 /// the seed, 1 for minus: element i of the row has bit i % 64, counted from the lowest, of output i / 64. This never changes.
 pub struct diffquant_rotation(Rotation);
 
-impl Handle for diffquant_rotation {
-    const TYPE: &'static str = "a rotation";
-    const TAG: usize = tag(*b"dqrotati");
-}
+handle!(diffquant_rotation, "a rotation", b"dqrotati");
 
 /// Makes a rotation.
 ///

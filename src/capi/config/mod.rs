@@ -4,7 +4,7 @@ mod fields;
 
 pub use fields::*;
 
-use super::handle::{self, Handle, tag};
+use super::handle::{self, handle};
 use super::status::{diffquant_status, report};
 use super::{pointer, text};
 use crate::config::{MAX_JSON_LENGTH, QatConfig};
@@ -14,10 +14,7 @@ use std::ffi::c_char;
 /// A configuration of quantization-aware training: what a quantizer is made from, and what a trainer keeps with it.
 pub struct diffquant_config(pub(super) QatConfig);
 
-impl Handle for diffquant_config {
-    const TYPE: &'static str = "a configuration";
-    const TAG: usize = tag(*b"dqconfig");
-}
+handle!(diffquant_config, "a configuration", b"dqconfig");
 
 /// A ready-made configuration.
 pub type diffquant_preset = u32;

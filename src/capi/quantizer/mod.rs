@@ -30,7 +30,7 @@ pub use tensors::*;
 pub use threads::*;
 
 use super::config::diffquant_config;
-use super::handle::{self, Handle, tag};
+use super::handle::{self, handle};
 use super::pointer;
 use super::status::{diffquant_status, report};
 use super::ste::{diffquant_ste, ste_from_c};
@@ -41,10 +41,7 @@ use crate::ste::SteVariant;
 /// straight-through estimator.
 pub struct diffquant_quantizer(pub(super) Grid);
 
-impl Handle for diffquant_quantizer {
-    const TYPE: &'static str = "a quantizer";
-    const TAG: usize = tag(*b"dquantiz");
-}
+handle!(diffquant_quantizer, "a quantizer", b"dquantiz");
 
 /// Makes the quantizer that a configuration describes: pi when it has a pi_k, uniform otherwise. Every scale is 1 until
 /// it is calibrated or set.
