@@ -30,7 +30,7 @@
  * - Handles. Configurations, quantizers, observers and rotations are made by functions with an `out` argument and freed by the
  *   function named there. Freeing NULL does nothing. A freed handle must not be used again. Where one is, or a handle of another
  *   type, any function may answer INVALID_HANDLE, and freeing it does nothing. This is best effort, against mistakes: a
- *   freed handle is recognised until 256 more were freed; a pointer that never was a handle, or an object that another
+ *   freed handle is recognised until 256 more of its type were freed; a pointer that never was a handle, or an object that another
  *   thread is just freeing, is not.
  * - Pointers. A NULL handle, or NULL data with n > 0, is refused; so is a pointer that is not aligned for its type. With
  *   n = 0 a tensor function touches nothing and its data pointers may be anything. Arguments whose comment says
