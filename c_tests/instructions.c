@@ -113,6 +113,12 @@ static diffquant_quantizer *blocks(size_t n) {
     return quantizer;
 }
 
+static diffquant_quantizer *lsq_blocks(size_t n) {
+    diffquant_quantizer *quantizer = lsq(n);
+    declare(quantizer, DIFFQUANT_GRANULARITY_PER_BLOCK, n, BLOCK);
+    return quantizer;
+}
+
 static diffquant_quantizer *last_axis(size_t n) {
     diffquant_quantizer *quantizer = lsq(n);
     declare(quantizer, DIFFQUANT_GRANULARITY_PER_CHANNEL, n, CHANNEL);
@@ -220,10 +226,15 @@ static const struct kernel kernels[] = {
     {"forward-asymmetric", asymmetric, forward},
     {"forward-blocks-of-32", blocks, forward},
     {"forward-last-axis", last_axis, forward},
+    {"backward-scale-blocks-of-32", lsq_blocks, backward_scale},
     {"backward-scale-last-axis", last_axis, backward_scale},
     {"forward-dynamic-tokens-of-128", tokens, forward_dynamic},
     {"dequantize", standard, dequantize},
+    {"dequantize-blocks-of-32", blocks, dequantize},
+    {"dequantize-last-axis", last_axis, dequantize},
     {"init-scale", standard, init_scale},
+    {"init-scale-blocks-of-32", blocks, init_scale},
+    {"init-scale-last-axis", last_axis, init_scale},
     {"observe-min-max", standard, observe_min_max},
     {"observe-histogram", standard, observe_histogram},
     {"rotation-rows-of-4096", standard, rotate},

@@ -99,6 +99,7 @@ impl Layout {
     }
 
     /// How many scales there are.
+    #[inline]
     pub(crate) fn groups(&self) -> usize {
         match (self.granularity, self.extent) {
             (_, Extent::Unknown) => 0,
@@ -157,11 +158,14 @@ impl Layout {
     /// # Errors
     /// [`Error::NotDivisible`] when the channels would not be equal, [`Error::ShapeMismatch`] for another length than the
     /// shape's, [`Error::NoShape`] when there is none and one is needed. No elements can always be cut.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cut(&self, n: usize) -> Result<Cut, Error> {
+        // The common case by itself: the others cost more than the rest of a short call.
+        if self.extent == Extent::Channels(1) { Ok(Cut::runs(1, n)) } else { self.cut_into_groups(n) }
+    }
+
+    fn cut_into_groups(&self, n: usize) -> Result<Cut, Error> {
         match self.extent {
-            // The common case first: an integer division costs more than the rest of a short call.
-            Extent::Channels(1) => Ok(Cut::runs(1, n)),
             Extent::Channels(channels) if n.is_multiple_of(channels) => Ok(slices(channels, n / channels)),
             Extent::Channels(channels) => Err(Error::NotDivisible { n, channels }),
             Extent::Unknown if n == 0 => Ok(Cut::runs(0, 0)),

@@ -101,6 +101,14 @@ impl Target {
     }
 }
 
+/// What the groups of a tensor are calibrated to.
+pub(crate) enum Calibration {
+    /// The scales are to be computed from these largest magnitudes.
+    MaxAbs(Vec<f32>),
+    /// Each group as it says.
+    Each(Vec<Calibrated>),
+}
+
 /// What a group is calibrated to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Calibrated {
@@ -120,13 +128,13 @@ pub(crate) fn calibrate(
     target: Target,
     method: ScaleInit,
     threads: Threads,
-) -> Result<Vec<Calibrated>, Error> {
+) -> Result<Calibration, Error> {
     let (cut, count) = (layout.cut(w.len())?, layout.groups());
     let mut calibrated = Vec::new();
     calibrated.try_reserve_exact(count)?;
     let zero_point = target.zero_point;
     match method {
-        ScaleInit::MaxAbs => calibrated.extend(max_abs(w, cut, count, threads)?.into_iter().map(Calibrated::MaxAbs)),
+        ScaleInit::MaxAbs => return Ok(Calibration::MaxAbs(max_abs(w, cut, count, threads)?)),
         ScaleInit::MinMax => calibrated.extend(extremes(w, cut, count, threads)?.into_iter().map(|(min, max)| {
             let (step, zero_point) = target.covering(min.into(), max.into());
             Calibrated::Step { step, zero_point }
@@ -147,7 +155,7 @@ pub(crate) fn calibrate(
             calibrated.extend(steps.into_iter().map(|(step, zero_point)| Calibrated::Step { step, zero_point }));
         }
     }
-    Ok(calibrated)
+    Ok(Calibration::Each(calibrated))
 }
 
 /// The mean magnitude of each group.

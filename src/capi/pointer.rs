@@ -1,19 +1,19 @@
 //! Everything that a caller can get wrong about a pointer, checked before it is used.
 //!
-//! What cannot be checked (that memory is really there, that a handle is not freed) is the caller's part, stated in the
-//! header's conventions; every SAFETY comment of this module tree rests on it.
+//! What cannot be checked (that memory is really there) is the caller's part, stated in the header's conventions; every SAFETY
+//! comment of this module tree rests on it.
 
+use super::handle::{self, Handle};
 use super::status::{diffquant_status, report};
 use crate::error::Error;
 use crate::kernels::{Input, Output};
-use std::alloc::{Layout, alloc};
 
-/// A buffer as the caller described it: a name for messages, and the bytes it spans.
+/// A buffer as the caller described it: a name for messages, and the addresses it spans, 0 to 0 for an empty one.
 #[derive(Clone, Copy)]
 pub(super) struct Span {
     argument: &'static str,
     start: usize,
-    bytes: usize,
+    end: usize,
 }
 
 impl Span {
@@ -21,19 +21,18 @@ impl Span {
     #[inline]
     pub(super) fn of<T>(argument: &'static str, start: *const T, n: usize) -> Result<Span, Error> {
         let start = start as usize;
+        let bytes = n.wrapping_mul(size_of::<T>());
+        // One branch: a short call consists of such checks.
+        let wrong = (start == 0)
+            | !start.is_multiple_of(align_of::<T>())
+            | (n > isize::MAX as usize / size_of::<T>())
+            | (start > usize::MAX - bytes);
         if n == 0 {
-            return Ok(Span { argument, start, bytes: 0 });
-        }
-        if start == 0 {
-            return Err(Error::NullPointer { argument });
-        }
-        if !start.is_multiple_of(align_of::<T>()) {
-            return Err(Error::Misaligned { argument, alignment: align_of::<T>() });
-        }
-        let fits = |bytes: &usize| *bytes <= isize::MAX as usize && start.checked_add(*bytes).is_some();
-        match n.checked_mul(size_of::<T>()).filter(fits) {
-            Some(bytes) => Ok(Span { argument, start, bytes }),
-            None => Err(Error::SizeOverflow { argument, length: n }),
+            Ok(Span { argument, start: 0, end: 0 })
+        } else if wrong {
+            Err(refusal(argument, start, align_of::<T>(), n))
+        } else {
+            Ok(Span { argument, start, end: start + bytes })
         }
     }
 
@@ -46,18 +45,35 @@ impl Span {
     /// Refuses any shared byte.
     #[inline]
     pub(super) fn apart_from(self, other: Span) -> Result<(), Error> {
-        let apart = self.start + self.bytes <= other.start || other.start + other.bytes <= self.start;
-        if apart || self.bytes == 0 || other.bytes == 0 {
-            Ok(())
+        // Of an empty span nothing is below the end.
+        if (self.start < other.end) & (other.start < self.end) {
+            Err(overlap(self.argument, other.argument))
         } else {
-            Err(Error::Overlap { first: self.argument, second: other.argument })
+            Ok(())
         }
     }
 
     /// Refuses shared bytes, unless both are exactly the same.
     #[inline]
     pub(super) fn same_or_apart_from(self, other: Span) -> Result<(), Error> {
-        if self.start == other.start && self.bytes == other.bytes { Ok(()) } else { self.apart_from(other) }
+        if (self.start == other.start) & (self.end == other.end) { Ok(()) } else { self.apart_from(other) }
+    }
+}
+
+#[cold]
+fn overlap(first: &'static str, second: &'static str) -> Error {
+    Error::Overlap { first, second }
+}
+
+/// What is wrong with a buffer.
+#[cold]
+fn refusal(argument: &'static str, start: usize, alignment: usize, length: usize) -> Error {
+    if start == 0 {
+        Error::NullPointer { argument }
+    } else if !start.is_multiple_of(alignment) {
+        Error::Misaligned { argument, alignment }
+    } else {
+        Error::SizeOverflow { argument, length }
     }
 }
 
@@ -106,12 +122,12 @@ pub(super) unsafe fn optional_output<'a, T: Copy>(start: *mut T, n: usize) -> Op
 /// The object behind a handle that is only looked at.
 ///
 /// # Safety
-/// A handle that is not NULL came from this library, was not freed, and is changed by nobody during `'a`.
+/// A handle that is not NULL came from this library, was not freed (or is noticed, see [`mod@handle`]), and its object is changed by
+/// nobody during `'a`.
 #[inline]
-pub(super) unsafe fn handle<'a, T>(argument: &'static str, handle: *const T) -> Result<&'a T, Error> {
-    Span::of(argument, handle, 1)?;
-    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
-    Ok(unsafe { &*handle })
+pub(super) unsafe fn handle<'a, T: Handle>(argument: &'static str, handle: *const T) -> Result<&'a T, Error> {
+    // SAFETY: the caller's promise; there is an object behind a handle that is none of a stale one.
+    Ok(unsafe { &*handle::object(argument, handle)? })
 }
 
 /// The object behind a handle that is changed.
@@ -119,10 +135,9 @@ pub(super) unsafe fn handle<'a, T>(argument: &'static str, handle: *const T) -> 
 /// # Safety
 /// As [`fn@handle`], and nobody else uses it during `'a`.
 #[inline]
-pub(super) unsafe fn handle_mut<'a, T>(argument: &'static str, handle: *mut T) -> Result<&'a mut T, Error> {
-    Span::of(argument, handle, 1)?;
-    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
-    Ok(unsafe { &mut *handle })
+pub(super) unsafe fn handle_mut<'a, T: Handle>(argument: &'static str, handle: *mut T) -> Result<&'a mut T, Error> {
+    // SAFETY: as above.
+    Ok(unsafe { &mut *handle::object(argument, handle)? })
 }
 
 /// The whole of an export that changes the object behind a handle.
@@ -130,7 +145,7 @@ pub(super) unsafe fn handle_mut<'a, T>(argument: &'static str, handle: *mut T) -
 /// # Safety
 /// As [`handle_mut`].
 #[inline]
-pub(super) unsafe fn change<T>(
+pub(super) unsafe fn change<T: Handle>(
     argument: &'static str,
     handle: *mut T,
     change: impl FnOnce(&mut T) -> Result<(), Error>,
@@ -144,7 +159,7 @@ pub(super) unsafe fn change<T>(
 /// # Safety
 /// As [`fn@handle`] and [`write`].
 #[inline]
-pub(super) unsafe fn read<T, R>(
+pub(super) unsafe fn read<T: Handle, R>(
     argument: &'static str,
     object: *const T,
     out: *mut R,
@@ -191,42 +206,19 @@ pub(super) unsafe fn write_and_optional<A, B>(a: Destination<A>, b: Destination<
     unsafe { if b.1.is_null() { write(a.0, a.1, a.2) } else { write_pair(a, b) } }
 }
 
-/// Moves an object to the heap and hands its address to the caller, who frees it with [`free`].
+/// Makes an object and hands a handle to the caller, who frees it with [`handle::free`].
 ///
 /// # Safety
 /// An `out` that is not NULL is valid for a write.
-pub(super) unsafe fn write_handle<T>(out: *mut *mut T, make: impl FnOnce() -> Result<T, Error>) -> Result<(), Error> {
+pub(super) unsafe fn write_handle<T: Handle>(
+    out: *mut *mut T,
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<(), Error> {
     Span::of("out", out, 1)?;
-    let object = make()?;
-    // `Box::new` would end the process when memory is short.
-    // SAFETY: handles are of types with a size.
-    let memory = unsafe { alloc(const { sized_layout::<T>() }) }.cast::<T>();
-    if memory.is_null() {
-        return Err(Error::OutOfMemory);
-    }
-    // SAFETY: fresh memory of T's layout; `out` is not NULL and aligned, the rest is the caller's promise.
-    unsafe {
-        memory.write(object);
-        out.write(memory);
-    }
+    let made = handle::new(make()?)?;
+    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
+    unsafe { out.write(made) };
     Ok(())
-}
-
-/// The layout of a type that occupies memory; anything else does not compile.
-const fn sized_layout<T>() -> Layout {
-    assert!(size_of::<T>() > 0);
-    Layout::new::<T>()
-}
-
-/// Frees what [`write_handle`] made; NULL is nothing to free.
-///
-/// # Safety
-/// A handle that is not NULL came from [`write_handle`] for the same `T` and is not used again.
-pub(super) unsafe fn free<T>(handle: *mut T) {
-    if !handle.is_null() {
-        // SAFETY: `write_handle` allocated it with the layout that `Box` uses; the rest is the caller's promise.
-        drop(unsafe { Box::from_raw(handle) });
-    }
 }
 
 #[cfg(test)]

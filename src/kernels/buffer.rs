@@ -8,6 +8,7 @@
 
 use super::{BLOCK, Vectors, stream};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// Up to [`BLOCK`] consecutive elements, starting at `start`.
 #[derive(Clone, Copy)]
@@ -16,24 +17,44 @@ pub(crate) struct Block {
     start: usize,
     /// How many there are: [`BLOCK`], or fewer in the last block of a run.
     count: usize,
+    /// Whether every buffer is known to have them.
+    is_inside: bool,
 }
 
 impl Block {
     /// The first [`BLOCK`] elements of `start..end`, or all there are.
     #[inline(always)]
     pub(super) fn first_of(start: usize, end: usize) -> Block {
-        Block { start, count: (end - start).min(BLOCK) }
+        Block { start, count: (end - start).min(BLOCK), is_inside: false }
     }
 
     /// The whole block that begins at `start`.
     #[inline(always)]
     pub(super) fn full(start: usize) -> Block {
-        Block { start, count: BLOCK }
+        Block { start, count: BLOCK, is_inside: false }
+    }
+
+    /// The same, without the check of each buffer whether it is there, which doubles the time of the simplest
+    /// kernels.
+    ///
+    /// # Safety
+    /// Every buffer that it is read from or written to has it.
+    #[inline(always)]
+    pub(super) unsafe fn inside(start: usize) -> Block {
+        Block { start, count: BLOCK, is_inside: true }
     }
 
     #[inline(always)]
     pub(super) fn count(self) -> usize {
         self.count
+    }
+
+    /// Panics unless a buffer of `len` elements has the block.
+    #[inline(always)]
+    fn check(self, len: usize) {
+        let is_there = self.start <= len && self.count <= len - self.start;
+        debug_assert!(is_there);
+        assert!(self.is_inside || is_there);
     }
 }
 
@@ -98,8 +119,8 @@ impl Input<'_, f32> {
     /// Reads a block; lanes past its count are 0.
     #[inline(always)]
     pub(super) fn load<V: Vectors>(&self, block: Block) -> V::Block {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        block.check(self.len);
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let from = self.start.add(block.start);
             if block.count == BLOCK { V::load(from) } else { V::load_few(from, block.count) }
@@ -111,8 +132,8 @@ impl Input<'_, i8> {
     /// Reads a block of bytes as floats; lanes past its count are 0.
     #[inline(always)]
     pub(super) fn load_bytes<V: Vectors>(&self, block: Block) -> V::Block {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        block.check(self.len);
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let from = self.start.add(block.start);
             if block.count == BLOCK {
@@ -160,6 +181,7 @@ impl<'a, T: Copy> Output<'a, T> {
     ///
     /// # Safety
     /// While both are in use, no element is written through one of them and used through the other.
+    #[inline(always)]
     pub(super) unsafe fn share(&self) -> Self {
         Output { start: self.start, len: self.len, streamed: self.streamed, lifetime: PhantomData }
     }
@@ -167,9 +189,27 @@ impl<'a, T: Copy> Output<'a, T> {
     /// Lets whole blocks bypass the cache when that pays, see [`super::stream`].
     #[inline(always)]
     pub(super) fn stream_if_it_pays<S>(mut self, inputs: &[Input<'_, S>]) -> Self {
-        let in_place = inputs.iter().any(|input| input.start.addr() == self.start.addr());
+        let in_place = inputs.iter().any(|input| self.is_at(input));
         self.streamed = !in_place && stream::pays(self.len);
         self
+    }
+
+    /// Whether it is the very buffer of an input.
+    #[inline(always)]
+    pub(super) fn is_at<S>(&self, input: &Input<'_, S>) -> bool {
+        input.start.addr() == self.start.addr()
+    }
+
+    /// Whether whole blocks bypass the cache.
+    #[inline(always)]
+    pub(super) fn is_streamed(&self) -> bool {
+        self.streamed
+    }
+
+    /// The same buffer, not streamed to; the compiler knows that, and asks no block.
+    #[inline(always)]
+    pub(super) fn cached(&mut self) -> Output<'_, T> {
+        Output { start: self.start, len: self.len, streamed: false, lifetime: PhantomData }
     }
 
     /// Writes one element.
@@ -177,6 +217,14 @@ impl<'a, T: Copy> Output<'a, T> {
         assert!(index < self.len);
         // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(index).write(value) }
+    }
+
+    /// The `count` elements from `first` on, to be written.
+    #[inline(always)]
+    pub(super) fn room(&mut self, first: usize, count: usize) -> &mut [MaybeUninit<T>] {
+        assert!(first <= self.len && count <= self.len - first);
+        // SAFETY: the assertion keeps the elements inside the `len` that `from_raw` was promised, and nobody else uses them.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first).cast(), count) }
     }
 }
 
@@ -200,8 +248,8 @@ impl Output<'_, f32> {
     /// Writes a block; lanes past its count are dropped.
     #[inline(always)]
     pub(super) fn store<V: Vectors>(&mut self, block: Block, lanes: V::Block) {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised.
+        block.check(self.len);
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
         unsafe {
             let to = self.start.add(block.start);
             if block.count != BLOCK {
@@ -217,8 +265,8 @@ impl Output<'_, i8> {
     /// Writes a block of bytes; those past its count are dropped.
     #[inline(always)]
     pub(super) fn store_bytes<V: Vectors>(&mut self, block: Block, bytes: V::Bytes) {
-        assert!(block.start <= self.len && block.count <= self.len - block.start);
-        // SAFETY: the assertion keeps the block inside the `len` elements that `from_raw` was promised; the array is a local
+        block.check(self.len);
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised; the array is a local
         // and cannot overlap it.
         unsafe {
             let to = self.start.add(block.start);

@@ -5,6 +5,7 @@
 //! axis, channels of nine elements. A granularity is a way to fill in these numbers (see [`crate::layout`]), never a new loop.
 
 use super::BLOCK;
+use super::runs::SHORT;
 use std::ops::Range;
 
 /// How a tensor is cut into groups.
@@ -59,6 +60,17 @@ impl Cut {
         Cut::Runs(Runs { outer: 1, groups, len, last_len: len, cycle: 1 })
     }
 
+    /// The elements of a tensor that is one run, to be folded in f32.
+    #[inline(always)]
+    pub(super) fn short_run(&self) -> Option<usize> {
+        match self {
+            Cut::Runs(Runs { outer: 1, groups: 1, len, last_len, .. }) if len == last_len && *len <= SHORT => {
+                Some(*len)
+            }
+            _ => None,
+        }
+    }
+
     /// Elements of the tensor.
     #[inline]
     pub(super) fn elements(&self) -> usize {
@@ -75,6 +87,12 @@ impl Runs {
     pub(super) fn range_of(&self, run: usize) -> Range<usize> {
         range_of(run, self.len, self.last_len, self.cycle)
     }
+
+    /// Whether each is whole blocks, few enough to be folded in f32.
+    #[inline(always)]
+    pub(super) fn are_few_blocks(&self) -> bool {
+        self.len == self.last_len && self.len.is_multiple_of(BLOCK) && (BLOCK..=SHORT).contains(&self.len)
+    }
 }
 
 impl Rows {
@@ -84,10 +102,11 @@ impl Rows {
         range_of(table, self.rows * self.columns, self.last_rows * self.columns, self.cycle)
     }
 
-    /// Whether a row is long enough to be a line of its own, with parameters read from where they are.
+    /// Whether a row is a line of its own, with parameters read from where they are: it fills blocks, or is so long that a
+    /// last, padded one does not count.
     #[inline(always)]
-    pub(super) fn are_long(&self) -> bool {
-        self.repeat == 1 && self.columns >= 256
+    pub(super) fn are_lines(&self) -> bool {
+        self.repeat == 1 && (self.columns.is_multiple_of(BLOCK) || self.columns >= 256)
     }
 
     /// Groups of a table.

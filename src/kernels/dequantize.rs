@@ -2,7 +2,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Source};
+use super::groups::{Lanes, Source, Step};
 use super::quantize::values_of;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
@@ -22,6 +22,12 @@ impl<'a> Dequantize<'a> {
 
 impl Work<0> for Dequantize<'_> {
     type Join = Sum;
+    type Reads = Step;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.codes.len() && end <= self.values.len()
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
@@ -35,6 +41,7 @@ impl Work<0> for Dequantize<'_> {
         []
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         Dequantize { codes: self.codes, values: unsafe { self.values.share() } }

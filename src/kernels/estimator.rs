@@ -1,28 +1,24 @@
 //! The estimators' formulas for one register of elements; their sources are in [`crate::ste`].
 
+use super::quantize::Rounding;
 use super::vector::Floats;
 
 /// Weights on the way back.
+#[derive(Clone, Copy)]
 pub(crate) struct Elements<F: Floats> {
     pub(super) w: F,
-    pub(super) grad_out: F,
     pub(super) value: F,
-    /// The code, counted from the zero point.
-    pub(super) level: F,
-    /// `v - r(v)`, in steps; means nothing outside the range.
-    pub(super) residual: F,
-    /// Whether `Qn <= r(v) <= Qp`.
-    pub(super) rounds_into_range: F::Mask,
-    /// Whether `Qn < v < Qp`.
+    /// The derivative of the value by the step: the level, or `r(v) - v` inside the range of an estimator that has one.
+    pub(super) slope: F,
+    /// Whether `v` is in the [range](Estimator::range) of the estimator.
     pub(super) is_inside: F::Mask,
 }
 
 impl<F: Floats> Elements<F> {
     /// For estimators that look at no more.
     #[inline(always)]
-    pub(super) fn of_value(w: F, value: F, grad_out: F) -> Self {
-        let all = w.equals(w);
-        Elements { w, grad_out, value, level: w, residual: w, rounds_into_range: all, is_inside: all }
+    pub(super) fn of_value(w: F, value: F) -> Self {
+        Elements { w, value, slope: w, is_inside: w.equals(w) }
     }
 }
 
@@ -31,21 +27,26 @@ pub(crate) trait Estimator: Copy + Sync {
     /// Whether the gradient of the weight looks at its value; when not, the kernels do not quantize to obtain it.
     const READS_VALUE: bool;
 
-    /// Whether anything looks at the residual or at where the weight lies in the range.
+    /// Whether anything looks at where the weight lies in the range.
     const READS_RANGE: bool;
 
-    /// The gradient of the weight.
-    fn weight_gradient<F: Floats>(self, elements: &Elements<F>) -> F;
+    /// Whether the gradient of the weight looks at the slope.
+    const READS_SLOPE: bool = false;
 
-    /// The derivative of the value by the step; times `grad_out` it is the weight's term of the scale's gradient.
+    /// The smallest and the largest quotient that count as inside the range of levels, `Qn` to `Qp`: `Qn < v < Qp`.
     #[inline(always)]
-    fn slope_of_scale<F: Floats>(self, elements: &Elements<F>) -> F {
-        elements.level
+    fn range<F: Floats>(min: F, max: F, _rounding: Rounding) -> (F, F) {
+        // Next to 0 is the smallest float; beside any other number it adds nothing.
+        let smallest = F::splat(f32::from_bits(1));
+        (next_toward_zero(min).plus(smallest), next_toward_zero(max).minus(smallest))
     }
+
+    /// The gradient of the weight.
+    fn weight_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F;
 
     /// The weight's term of the offset's gradient.
     #[inline(always)]
-    fn offset_gradient<F: Floats>(self, _elements: &Elements<F>) -> F {
+    fn offset_gradient<F: Floats>(self, _elements: &Elements<F>, _grad_out: F) -> F {
         F::splat(0.0)
     }
 }
@@ -59,8 +60,8 @@ impl Estimator for PassThrough {
     const READS_RANGE: bool = false;
 
     #[inline(always)]
-    fn weight_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
-        elements.grad_out
+    fn weight_gradient<F: Floats>(self, _elements: &Elements<F>, grad_out: F) -> F {
+        grad_out
     }
 }
 
@@ -75,10 +76,10 @@ impl Estimator for Clipped {
     const READS_RANGE: bool = false;
 
     #[inline(always)]
-    fn weight_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
+    fn weight_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F {
         // At most clip_val is below the next float.
         let beyond = F::splat(self.clip_val.next_up());
-        elements.grad_out.only(elements.w.abs().is_below(beyond))
+        grad_out.only(elements.w.abs().is_below(beyond))
     }
 }
 
@@ -93,9 +94,9 @@ impl Estimator for Ewgs {
     const READS_RANGE: bool = false;
 
     #[inline(always)]
-    fn weight_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
+    fn weight_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F {
         let distance = elements.w.minus(elements.value).abs();
-        elements.grad_out.times(F::splat(1.0).plus(F::splat(self.lambda).times(distance)))
+        grad_out.times(F::splat(1.0).plus(F::splat(self.lambda).times(distance)))
     }
 }
 
@@ -107,19 +108,25 @@ impl Estimator for RangeClipped {
     const READS_VALUE: bool = false;
     const READS_RANGE: bool = true;
 
+    /// `Qn <= r(v) <= Qp`: half a step more on both sides, with the tie if it rounds inward.
     #[inline(always)]
-    fn weight_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
-        elements.grad_out.only(elements.rounds_into_range)
+    fn range<F: Floats>(min: F, max: F, rounding: Rounding) -> (F, F) {
+        let half = F::splat(0.5);
+        let last_inside = |tie: F, bound: F| {
+            let rounds_inward = rounding.whole(tie).from_whole().equals(bound);
+            tie.or_else(rounds_inward, next_toward_zero(tie))
+        };
+        (last_inside(min.minus(half), min), last_inside(max.plus(half), max))
     }
 
     #[inline(always)]
-    fn slope_of_scale<F: Floats>(self, elements: &Elements<F>) -> F {
-        negative(elements.residual).or_else(elements.rounds_into_range, elements.level)
+    fn weight_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F {
+        Lsq.weight_gradient(elements, grad_out)
     }
 
     #[inline(always)]
-    fn offset_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
-        elements.grad_out.except(elements.rounds_into_range)
+    fn offset_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F {
+        Lsq.offset_gradient(elements, grad_out)
     }
 }
 
@@ -132,18 +139,13 @@ impl Estimator for Lsq {
     const READS_RANGE: bool = true;
 
     #[inline(always)]
-    fn weight_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
-        elements.grad_out.only(elements.is_inside)
+    fn weight_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F {
+        grad_out.only(elements.is_inside)
     }
 
     #[inline(always)]
-    fn slope_of_scale<F: Floats>(self, elements: &Elements<F>) -> F {
-        negative(elements.residual).or_else(elements.is_inside, elements.level)
-    }
-
-    #[inline(always)]
-    fn offset_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
-        elements.grad_out.except(elements.is_inside)
+    fn offset_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F {
+        grad_out.except(elements.is_inside)
     }
 }
 
@@ -156,27 +158,25 @@ pub(crate) struct EwgsSigned {
 impl Estimator for EwgsSigned {
     const READS_VALUE: bool = false;
     const READS_RANGE: bool = true;
+    const READS_SLOPE: bool = true;
 
     #[inline(always)]
-    fn weight_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
-        let sign = elements.grad_out.and(F::splat(-0.0));
-        let signed_residual = elements.residual.xor(sign);
-        let scaled = F::splat(1.0).plus(F::splat(self.delta).times(signed_residual));
-        elements.grad_out.times(scaled).only(elements.is_inside)
+    fn weight_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F {
+        let sign = grad_out.and(F::splat(-0.0));
+        // Inside, the slope is r(v) - v.
+        let signed = elements.slope.xor(sign);
+        let scaled = F::splat(1.0).minus(F::splat(self.delta).times(signed));
+        grad_out.times(scaled).only(elements.is_inside)
     }
 
     #[inline(always)]
-    fn slope_of_scale<F: Floats>(self, elements: &Elements<F>) -> F {
-        Lsq.slope_of_scale(elements)
-    }
-
-    #[inline(always)]
-    fn offset_gradient<F: Floats>(self, elements: &Elements<F>) -> F {
-        Lsq.offset_gradient(elements)
+    fn offset_gradient<F: Floats>(self, elements: &Elements<F>, grad_out: F) -> F {
+        Lsq.offset_gradient(elements, grad_out)
     }
 }
 
+/// The float beside one of at most 24 bits, on the side of 0; 0 for 0.
 #[inline(always)]
-fn negative<F: Floats>(number: F) -> F {
-    number.xor(F::splat(-0.0))
+fn next_toward_zero<F: Floats>(number: F) -> F {
+    number.times(F::splat(1.0f32.next_down()))
 }

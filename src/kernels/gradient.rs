@@ -3,19 +3,19 @@
 //! The formula of each estimator is in [`super::estimator`]; here it meets the blocks. The gradient of a scale is a sum of
 //! `grad_out * slope`, that of an offset a sum of `grad_out` outside the range, times a factor, see [`Factor`].
 
-use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::estimator::{Elements, Estimator};
-use super::groups::{Lanes, Source};
+use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::vector::Floats;
-use super::walk::{Sum, Work};
+use super::walk::{Sum, Work, join_lanes};
+use super::{BLOCK, Vectors};
+use std::ops::Range;
 
-/// Quantizes one register of weights as far as `E` needs it.
+/// Quantizes one register of weights as far as `E` needs it, with slopes or without. Levels mean nothing where a weight is NaN.
 #[inline(always)]
-fn examine<V: Vectors, S: Source, E: Estimator>(
+fn examine<V: Vectors, S: Source, E: Estimator, const SLOPES: bool>(
     w: V::Floats,
-    grad_out: V::Floats,
     lanes: &Lanes<V>,
     register: usize,
     bounds: CodeBounds,
@@ -23,20 +23,22 @@ fn examine<V: Vectors, S: Source, E: Estimator>(
 ) -> Elements<V::Floats> {
     let divisor = bounds.divisor::<V, S>(lanes, register);
     let from_offset = without_offset::<V, S>(w, lanes, register);
-    let mut elements = Elements::of_value(w, w, grad_out);
+    let mut elements = Elements::of_value(w, w);
     if E::READS_RANGE {
-        let quotient = divisor.near::<V>(from_offset);
-        let level = rounding.round(quotient);
-        elements.level = level.at_least(divisor.min).at_most(divisor.max).only(quotient.is_number());
-        elements.residual = divisor.residual(from_offset, elements.level);
-        elements.rounds_into_range = level.equals(elements.level);
-        elements.is_inside = V::Floats::both(divisor.min.is_below(quotient), quotient.is_below(divisor.max));
+        let quotient = if SLOPES { divisor.divided(from_offset) } else { divisor.decisive::<V>(from_offset) };
+        let (first, last) = E::range(divisor.min, divisor.max, rounding);
+        // What is outside comes to lie on the last quotient inside, which rounds to the same level.
+        let inside = quotient.at_least(first).at_most(last);
+        elements.is_inside = quotient.equals(inside);
+        let level = rounding.round(inside);
+        elements.slope = divisor.residual(from_offset, level).or_else(elements.is_inside, level);
     } else {
-        elements.level = rounding.round(divisor.clamped::<V>(from_offset));
-    }
-    elements.value = elements.level.times(divisor.step);
-    if S::AFFINE {
-        elements.value = elements.value.plus(lanes.offset[register]);
+        let level = rounding.round(divisor.clamped::<V>(from_offset));
+        elements.slope = level;
+        elements.value = level.times(divisor.step);
+        if S::AFFINE {
+            elements.value = elements.value.plus(lanes.offset[register]);
+        }
     }
     elements
 }
@@ -76,6 +78,15 @@ impl<'a, E: Estimator> WeightGradient<'a, E> {
 
 impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
     type Join = Sum;
+    type Reads = Everything;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.w.len()
+            && self.values.is_none_or(|values| end <= values.len())
+            && end <= self.grad_out.len()
+            && end <= self.grad_w.len()
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
@@ -85,16 +96,19 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
             Some(values) if E::READS_VALUE => {
                 let values = values.load::<V>(block);
                 for register in 0..V::REGISTERS {
-                    let elements = Elements::of_value(w[register], values[register], grad_out[register]);
-                    gradients[register] = self.estimator.weight_gradient(&elements);
+                    let elements = Elements::of_value(w[register], values[register]);
+                    gradients[register] = self.estimator.weight_gradient(&elements, grad_out[register]);
                 }
             }
             _ => {
                 for register in 0..V::REGISTERS {
                     let (bounds, rounding) = (self.bounds, self.rounding);
-                    let elements =
-                        examine::<V, S, E>(w[register], grad_out[register], lanes, register, bounds, rounding);
-                    gradients[register] = self.estimator.weight_gradient(&elements);
+                    let elements = if E::READS_SLOPE {
+                        examine::<V, S, E, true>(w[register], lanes, register, bounds, rounding)
+                    } else {
+                        examine::<V, S, E, false>(w[register], lanes, register, bounds, rounding)
+                    };
+                    gradients[register] = self.estimator.weight_gradient(&elements, grad_out[register]);
                 }
             }
         }
@@ -102,6 +116,7 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
         []
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         WeightGradient { grad_w: unsafe { self.grad_w.share() }, ..*self }
@@ -136,15 +151,72 @@ impl LastFactor {
 
 /// Gradient of the weights, when asked for, and of each scale; with two `TOTALS` of each offset too.
 pub(crate) struct ScaleGradient<'a, E, const TOTALS: usize> {
-    w: Input<'a, f32>,
-    grad_out: Input<'a, f32>,
+    terms: Terms<'a, E>,
     grad_w: Option<Output<'a, f32>>,
     grad_scale: Output<'a, f32>,
     grad_offset: Option<Output<'a, f32>>,
     factor: LastFactor,
+}
+
+/// What the gradients are made of.
+#[derive(Clone, Copy)]
+struct Terms<'a, E> {
+    w: Input<'a, f32>,
+    grad_out: Input<'a, f32>,
     bounds: CodeBounds,
     rounding: Rounding,
     estimator: E,
+}
+
+impl<E: Estimator> Terms<'_, E> {
+    /// The terms of a block; the gradients of its weights are written. Unless it `KNOWS_NAN`, those of NaN weights are NaN, not 0.
+    #[inline(always)]
+    fn of<V: Vectors, S: Source, const TOTALS: usize, const KNOWS_NAN: bool>(
+        self,
+        block: Block,
+        lanes: &Lanes<V>,
+        grad_w: &mut Option<Output<'_, f32>>,
+    ) -> [V::Block; TOTALS] {
+        let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
+        let mut gradients = grad_out;
+        let mut terms = [grad_out; TOTALS];
+        for register in 0..V::REGISTERS {
+            let mut elements = examine::<V, S, E, true>(w[register], lanes, register, self.bounds, self.rounding);
+            if KNOWS_NAN {
+                elements.slope = elements.slope.only(elements.slope.is_number());
+            }
+            gradients[register] = self.estimator.weight_gradient(&elements, grad_out[register]);
+            terms[0][register] = grad_out[register].times(elements.slope);
+            if TOTALS > 1 {
+                terms[1][register] = self.estimator.offset_gradient(&elements, grad_out[register]);
+            }
+        }
+        if let Some(grad_w) = grad_w {
+            grad_w.store::<V>(block, gradients);
+        }
+        terms
+    }
+
+    /// Those of whole blocks, joined to `stripes`.
+    ///
+    /// # Safety
+    /// Every buffer has them.
+    #[inline(always)]
+    unsafe fn of_whole_blocks<V: Vectors, S: Source, const TOTALS: usize, const KNOWS_NAN: bool>(
+        self,
+        elements: Range<usize>,
+        lanes: &Lanes<V>,
+        grad_w: &mut Option<Output<'_, f32>>,
+        stripes: &mut [V::Block; TOTALS],
+    ) {
+        let mut at = elements.start;
+        while at < elements.end {
+            // SAFETY: the caller's promise.
+            let terms = self.of::<V, S, TOTALS, KNOWS_NAN>(unsafe { Block::inside(at) }, lanes, grad_w);
+            join_lanes::<V, Sum, TOTALS>(stripes, &terms);
+            at += BLOCK;
+        }
+    }
 }
 
 /// The outputs of a [`ScaleGradient`].
@@ -167,32 +239,58 @@ impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
     ) -> Self {
         let grad_w = gradients.weights.map(|grad_w| grad_w.stream_if_it_pays(&[grad_out]));
         let (grad_scale, grad_offset) = (gradients.scales, gradients.offsets);
-        let factor = LastFactor { factor, count: 0, value: 0.0 };
-        ScaleGradient { w, grad_out, grad_w, grad_scale, grad_offset, factor, bounds, rounding, estimator }
+        let mut factor = LastFactor { factor, count: 0, value: 0.0 };
+        // Per tensor this is all that is needed; at the end a short call would wait for the root.
+        factor.of(w.len());
+        let terms = Terms { w, grad_out, bounds, rounding, estimator };
+        ScaleGradient { terms, grad_w, grad_scale, grad_offset, factor }
     }
 }
 
 impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TOTALS> {
     type Join = Sum;
+    type Reads = Everything;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.terms.w.len()
+            && end <= self.terms.grad_out.len()
+            && self.grad_w.as_ref().is_none_or(|grad_w| end <= grad_w.len())
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
-        let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
-        let mut gradients = grad_out;
-        let mut terms = [grad_out; TOTALS];
-        for register in 0..V::REGISTERS {
-            let (bounds, rounding) = (self.bounds, self.rounding);
-            let elements = examine::<V, S, E>(w[register], grad_out[register], lanes, register, bounds, rounding);
-            gradients[register] = self.estimator.weight_gradient(&elements);
-            terms[0][register] = grad_out[register].times(self.estimator.slope_of_scale(&elements));
-            if TOTALS > 1 {
-                terms[1][register] = self.estimator.offset_gradient(&elements);
+        self.terms.of::<V, S, TOTALS, true>(block, lanes, &mut self.grad_w)
+    }
+
+    #[inline(always)]
+    fn whole_blocks<V: Vectors, S: Source>(
+        &mut self,
+        elements: Range<usize>,
+        lanes: &Lanes<V>,
+        stripes: &mut [V::Block; TOTALS],
+    ) {
+        assert!(self.reaches(elements.end));
+        let (terms, before) = (self.terms, *stripes);
+        // SAFETY: by the assertion.
+        unsafe {
+            match &mut self.grad_w {
+                // A branch in the middle of a loop makes the compiler spill half of its registers.
+                Some(grad_w) if !V::SPECIALISES || grad_w.is_streamed() || grad_w.is_at(&terms.grad_out) => {
+                    return terms.of_whole_blocks::<V, S, TOTALS, true>(elements, lanes, &mut self.grad_w, stripes);
+                }
+                Some(grad_w) => {
+                    let grad_w = &mut Some(grad_w.cached());
+                    terms.of_whole_blocks::<V, S, TOTALS, false>(elements.clone(), lanes, grad_w, stripes);
+                }
+                None => terms.of_whole_blocks::<V, S, TOTALS, false>(elements.clone(), lanes, &mut None, stripes),
+            }
+            // To look for NaN weights takes two instructions of twelve; it is enough to do so where a total is NaN.
+            if V::has_nan(stripes[0]) {
+                *stripes = before;
+                terms.of_whole_blocks::<V, S, TOTALS, true>(elements, lanes, &mut None, stripes);
             }
         }
-        if let Some(grad_w) = &mut self.grad_w {
-            grad_w.store::<V>(block, gradients);
-        }
-        terms
     }
 
     #[inline(always)]
@@ -203,6 +301,20 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
         }
     }
 
+    #[inline(always)]
+    fn total_each(&mut self, first: usize, count: usize, totals: [&[f64]; TOTALS]) {
+        let factor = self.factor.of(count);
+        for (gradient, total) in self.grad_scale.room(first, totals[0].len()).iter_mut().zip(totals[0]) {
+            gradient.write((total * factor) as f32);
+        }
+        if let (Some(grad_offset), Some(totals)) = (&mut self.grad_offset, totals.get(1)) {
+            for (gradient, total) in grad_offset.room(first, totals.len()).iter_mut().zip(*totals) {
+                gradient.write(*total as f32);
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         let (grad_w, grad_scale, grad_offset) = unsafe {
@@ -212,6 +324,6 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
                 self.grad_offset.as_ref().map(|grad_offset| grad_offset.share()),
             )
         };
-        ScaleGradient { grad_w, grad_scale, grad_offset, ..*self }
+        ScaleGradient { terms: self.terms, grad_w, grad_scale, grad_offset, factor: self.factor }
     }
 }

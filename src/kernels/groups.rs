@@ -4,8 +4,11 @@
 //! one array per number, and kernels read them as [`Groups`]. A block whose elements are all of one group takes them from a
 //! [`Splat`], one that crosses groups from a [`Row`] or a [`Table`].
 
+use super::vector::Floats;
 use super::{BLOCK, Vectors};
 use crate::error::Error;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// Parameters of a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,23 +25,15 @@ impl Group {
     fn is_affine(&self) -> bool {
         self.zero_point != 0.0 || self.offset != 0.0
     }
-
-    /// Whether [`super::quotient`] may multiply instead of divide.
-    fn is_ordinary(&self) -> bool {
-        const LARGEST: f32 = (1u128 << 100) as f32;
-        (1.0 / LARGEST..=LARGEST).contains(&self.step)
-    }
 }
 
 /// Numbers per group: step, inverse, rest, zero point, offset.
-pub(super) const AFFINE: usize = 5;
-/// Those that matter when zero points and offsets are 0.
-pub(super) const SYMMETRIC: usize = 3;
+const NUMBERS: usize = 5;
 
 /// The parameters of every group.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
-    arrays: [Vec<f32>; AFFINE],
+    arrays: [Vec<f32>; NUMBERS],
     /// Groups with a zero point or an offset that is not 0.
     affine: usize,
     /// Groups with a step that a quotient cannot be had of by multiplication.
@@ -52,17 +47,48 @@ impl Parameters {
     /// [`Error::OutOfMemory`].
     pub(crate) fn new(count: usize, groups: impl Iterator<Item = Group>) -> Result<Self, Error> {
         let mut parameters = Parameters::default();
-        for array in &mut parameters.arrays {
-            array.try_reserve_exact(count)?;
-        }
-        for group in groups.take(count) {
-            for (array, number) in parameters.arrays.iter_mut().zip(numbers_of(group)) {
-                array.push(number);
-            }
-            parameters.affine += usize::from(group.is_affine());
-            parameters.extraordinary += usize::from(!group.is_ordinary());
+        parameters.replace(std::iter::repeat_n(1.0, count), std::iter::repeat_n(0.0, count))?;
+        for (index, group) in groups.take(count).enumerate() {
+            parameters.set(index, group);
         }
         Ok(parameters)
+    }
+
+    /// Becomes those of other groups, without offsets, in the memory that there is; `zero_points` are as many as `steps` or
+    /// more.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]; then nothing has changed.
+    pub(crate) fn replace(
+        &mut self,
+        steps: impl ExactSizeIterator<Item = f32>,
+        zero_points: impl Iterator<Item = f32>,
+    ) -> Result<(), Error> {
+        let count = steps.len();
+        if self.arrays.iter().any(|array| array.capacity() < count) {
+            // All or none: a refused call keeps no memory.
+            let mut larger: [Vec<f32>; NUMBERS] = Default::default();
+            for array in &mut larger {
+                array.try_reserve_exact(count)?;
+            }
+            self.arrays = larger;
+        }
+        let [step, inverse, rest, zero_point, offset] = &mut self.arrays;
+        step.clear();
+        step.extend(steps);
+        zero_point.clear();
+        zero_point.extend(zero_points.take(count));
+        offset.clear();
+        offset.resize(count, 0.0);
+        inverse.resize(count, 0.0);
+        rest.resize(count, 0.0);
+        // Loops of their own, so that they vectorise.
+        for ((step, inverse), rest) in step.iter().zip(inverse.iter_mut()).zip(rest.iter_mut()) {
+            [*inverse, *rest] = reciprocal_of(*step);
+        }
+        self.affine = zero_point.iter().filter(|zero_point| **zero_point != 0.0).count();
+        self.extraordinary = step.iter().filter(|step| !is_ordinary(**step)).count();
+        Ok(())
     }
 
     /// Replaces those of one group.
@@ -70,8 +96,10 @@ impl Parameters {
         let before = self.get(index);
         self.affine = self.affine + usize::from(group.is_affine()) - usize::from(before.is_affine());
         self.extraordinary =
-            self.extraordinary + usize::from(!group.is_ordinary()) - usize::from(!before.is_ordinary());
-        for (array, number) in self.arrays.iter_mut().zip(numbers_of(group)) {
+            self.extraordinary + usize::from(!is_ordinary(group.step)) - usize::from(!is_ordinary(before.step));
+        let [inverse, rest] = reciprocal_of(group.step);
+        let numbers = [group.step, inverse, rest, group.zero_point, group.offset];
+        for (array, number) in self.arrays.iter_mut().zip(numbers) {
             array[index] = number;
         }
     }
@@ -82,14 +110,14 @@ impl Parameters {
         Group { step, zero_point, offset }
     }
 
-    /// How many groups there are.
-    pub(crate) fn len(&self) -> usize {
-        self.arrays[0].len()
-    }
-
     /// A copy, or an error where `clone` would end the process.
     pub(crate) fn try_clone(&self) -> Result<Self, Error> {
-        Parameters::new(self.len(), (0..self.len()).map(|index| self.get(index)))
+        let mut copy = Parameters { arrays: Default::default(), ..*self };
+        for (array, original) in copy.arrays.iter_mut().zip(&self.arrays) {
+            array.try_reserve_exact(original.len())?;
+            array.extend_from_slice(original);
+        }
+        Ok(copy)
     }
 
     /// As kernels read them.
@@ -99,12 +127,18 @@ impl Parameters {
     }
 }
 
-fn numbers_of(group: Group) -> [f32; AFFINE] {
-    let exact = 1.0 / f64::from(group.step);
+/// Whether [`super::quotient`] may multiply instead of divide by a step.
+fn is_ordinary(step: f32) -> bool {
+    const LARGEST: f32 = (1u128 << 100) as f32;
+    (1.0 / LARGEST..=LARGEST).contains(&step)
+}
+
+/// One over a step, in two floats.
+fn reciprocal_of(step: f32) -> [f32; 2] {
+    let exact = 1.0 / f64::from(step);
     // One over a subnormal step is beyond f32; of such a quantizer only the gradient of the scale suffers.
     let inverse = (exact as f32).min(f32::MAX);
-    let rest = (exact - f64::from(inverse)) as f32;
-    [group.step, inverse, rest, group.zero_point, group.offset]
+    [inverse, (exact - f64::from(inverse)) as f32]
 }
 
 /// The parameters of every group, borrowed; or none, for kernels that need none.
@@ -136,47 +170,110 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// The parameters of one group, for each element of a block.
+    /// The parameters of one group, as far as they are there.
     #[inline(always)]
-    pub(super) fn splat<const NUMBERS: usize>(&self, group: usize) -> Splat<NUMBERS> {
+    pub(super) fn splat<R: Reads, const AFFINE: bool>(&self, group: usize) -> Splat<R, AFFINE> {
         let mut numbers = [0.0; NUMBERS];
         for index in 0..NUMBERS {
-            numbers[index] = self.array(index).get(group).copied().unwrap_or(0.0);
+            if reads::<R, AFFINE>(index) {
+                numbers[index] = self.array(index).get(group).copied().unwrap_or(0.0);
+            }
         }
-        Splat(numbers)
+        Splat(numbers, PhantomData)
     }
 
-    /// The parameters of `columns` elements, each of another group, from `first` on.
+    /// The parameters of `count` groups from `first` on, which must be there.
     #[inline(always)]
-    pub(super) fn row<const NUMBERS: usize>(&self, first: usize, columns: usize) -> Row<'a, NUMBERS> {
-        let mut arrays: [&[f32]; NUMBERS] = [&[]; NUMBERS];
+    pub(super) fn row<R: Reads, const AFFINE: bool>(&self, first: usize, count: usize) -> Row<'a, R, AFFINE> {
+        let mut arrays = [std::ptr::null(); NUMBERS];
         for index in 0..NUMBERS {
-            arrays[index] = self.array(index).get(first..first + columns).unwrap_or(&[]);
+            if reads::<R, AFFINE>(index) {
+                arrays[index] = self.array(index)[first..first + count].as_ptr();
+            }
         }
-        Row(arrays)
+        Row { arrays, count, lifetime: PhantomData }
     }
 
     /// Writes the parameters of the elements of a row into `table`: `repeat` elements of each group from `first` on, `columns`
     /// elements in all, and all of that `copies` times.
     #[inline(always)]
-    pub(super) fn tabulate<const NUMBERS: usize>(&self, row: TableRow, table: &mut Table<NUMBERS>) {
+    pub(super) fn tabulate<V: Vectors, R: Reads, const AFFINE: bool>(
+        &self,
+        row: TableRow,
+        table: &mut Table<'_, R, AFFINE>,
+    ) {
         let TableRow { first, columns, repeat, copies } = row;
-        for (index, table) in table.0.iter_mut().enumerate() {
-            let array = self.array(index);
-            if array.is_empty() {
+        table.len = columns * copies;
+        assert!(table.len <= TABLE);
+        for index in 0..NUMBERS {
+            if !reads::<R, AFFINE>(index) {
                 continue;
             }
-            if repeat == 1 {
-                table[..columns].copy_from_slice(&array[first..first + columns]);
-            } else {
-                for (chunk, number) in table[..columns].chunks_mut(repeat).zip(&array[first..]) {
-                    chunk.fill(*number);
+            let numbers = &self.array(index)[first..first + columns.div_ceil(repeat)];
+            let start = table.room.as_mut_ptr().cast::<f32>().wrapping_add(index * (TABLE + BLOCK));
+            // SAFETY: by the assertion there is room for the line and a block; a register overshoots the last column by less.
+            unsafe {
+                if repeat == 1 {
+                    start.copy_from_nonoverlapping(numbers.as_ptr(), columns);
+                } else {
+                    for (group, number) in numbers.iter().enumerate() {
+                        let register = V::Floats::splat(*number);
+                        let mut place = group * repeat;
+                        let end = columns.min(place + repeat);
+                        while place < end {
+                            register.store(start.add(place));
+                            place += V::Floats::LANES;
+                        }
+                    }
                 }
-            }
-            for copy in 1..copies {
-                table.copy_within(..columns, copy * columns);
+                for copy in 1..copies {
+                    start.add(copy * columns).copy_from_nonoverlapping(start, columns);
+                }
+                V::store(V::splat(0.0), start.add(table.len));
             }
         }
+    }
+}
+
+/// Which of a group's numbers a kernel reads.
+pub(crate) trait Reads {
+    /// The step and, of affine groups, the zero point and the offset.
+    const STEP: bool;
+    /// One over the step.
+    const RECIPROCAL: bool;
+}
+
+/// None: the kernel may be run with [`Groups::NONE`].
+pub(crate) struct Nothing;
+
+impl Reads for Nothing {
+    const STEP: bool = false;
+    const RECIPROCAL: bool = false;
+}
+
+/// All but one over the step.
+pub(crate) struct Step;
+
+impl Reads for Step {
+    const STEP: bool = true;
+    const RECIPROCAL: bool = false;
+}
+
+/// All.
+pub(crate) struct Everything;
+
+impl Reads for Everything {
+    const STEP: bool = true;
+    const RECIPROCAL: bool = true;
+}
+
+/// Whether the number of this index is read.
+#[inline(always)]
+const fn reads<R: Reads, const AFFINE: bool>(index: usize) -> bool {
+    match index {
+        0 => R::STEP,
+        1 | 2 => R::RECIPROCAL,
+        _ => R::STEP && AFFINE,
     }
 }
 
@@ -189,7 +286,7 @@ pub(super) struct TableRow {
     pub(super) copies: usize,
 }
 
-/// The parameters of the elements of a block.
+/// The parameters of the elements of a block; 0 those that the kernel does not read.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes<V: Vectors> {
     pub(super) step: V::Block,
@@ -200,85 +297,144 @@ pub(crate) struct Lanes<V: Vectors> {
     pub(super) offset: V::Block,
 }
 
+impl<V: Vectors> Lanes<V> {
+    #[inline(always)]
+    fn of([step, inverse, rest, zero_point, offset]: [V::Block; NUMBERS]) -> Self {
+        Lanes { step, inverse, rest, zero_point, offset }
+    }
+}
+
 /// Where the parameters of a block come from.
 pub(crate) trait Source {
     /// Whether zero points and offsets are to be looked at.
     const AFFINE: bool;
-
-    /// Those of the 32 elements from `at` on.
-    fn lanes<V: Vectors>(&self, at: usize) -> Lanes<V>;
 }
 
-/// [`Lanes`] of the numbers that there are; the others are 0.
-#[inline(always)]
-fn lanes_of<V: Vectors, const NUMBERS: usize>(numbers: [V::Block; NUMBERS]) -> Lanes<V> {
-    let mut all = [V::splat(0.0); AFFINE];
-    all[..NUMBERS].copy_from_slice(&numbers);
-    let [step, inverse, rest, zero_point, offset] = all;
-    Lanes { step, inverse, rest, zero_point, offset }
+/// A source with parameters for each element.
+pub(super) trait ByElement: Source {
+    /// How many elements.
+    fn len(&self) -> usize;
+
+    /// Those of the `count` elements from `at` on, at most a block.
+    ///
+    /// # Safety
+    /// There are [`len`](Self::len) elements, and these are among them.
+    unsafe fn lanes<V: Vectors>(&self, at: usize, count: usize) -> Lanes<V>;
 }
 
 /// One group for all.
-pub(super) struct Splat<const NUMBERS: usize>([f32; NUMBERS]);
+pub(super) struct Splat<R, const AFFINE: bool>([f32; NUMBERS], PhantomData<R>);
 
-impl<const NUMBERS: usize> Source for Splat<NUMBERS> {
-    const AFFINE: bool = NUMBERS == AFFINE;
-
+impl<R: Reads, const AFFINE: bool> Splat<R, AFFINE> {
+    /// For each element of a block.
     #[inline(always)]
-    fn lanes<V: Vectors>(&self, _at: usize) -> Lanes<V> {
+    pub(super) fn all<V: Vectors>(&self) -> Lanes<V> {
         let mut lanes = [V::splat(0.0); NUMBERS];
         for index in 0..NUMBERS {
-            lanes[index] = V::splat(self.0[index]);
+            if reads::<R, AFFINE>(index) {
+                lanes[index] = V::splat(self.0[index]);
+            }
         }
-        lanes_of(lanes)
+        Lanes::of(lanes)
     }
 }
 
-/// A group for each element of a long row.
-pub(super) struct Row<'a, const NUMBERS: usize>([&'a [f32]; NUMBERS]);
+impl<R: Reads, const AFFINE: bool> Source for Splat<R, AFFINE> {
+    const AFFINE: bool = AFFINE;
+}
 
-impl<const NUMBERS: usize> Source for Row<'_, NUMBERS> {
-    const AFFINE: bool = NUMBERS == AFFINE;
+/// Consecutive groups.
+pub(super) struct Row<'a, R, const AFFINE: bool> {
+    /// Of `count` floats each, where they are read.
+    arrays: [*const f32; NUMBERS],
+    count: usize,
+    lifetime: PhantomData<(&'a f32, R)>,
+}
+
+impl<R: Reads, const AFFINE: bool> Row<'_, R, AFFINE> {
+    /// One of the groups.
+    #[inline(always)]
+    pub(super) fn splat(&self, group: usize) -> Splat<R, AFFINE> {
+        assert!(group < self.count);
+        let mut numbers = [0.0; NUMBERS];
+        for index in 0..NUMBERS {
+            if reads::<R, AFFINE>(index) {
+                // SAFETY: the assertion keeps the group inside the array.
+                numbers[index] = unsafe { *self.arrays[index].add(group) };
+            }
+        }
+        Splat(numbers, PhantomData)
+    }
+}
+
+impl<R: Reads, const AFFINE: bool> Source for Row<'_, R, AFFINE> {
+    const AFFINE: bool = AFFINE;
+}
+
+/// A group for each element.
+impl<R: Reads, const AFFINE: bool> ByElement for Row<'_, R, AFFINE> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.count
+    }
 
     #[inline(always)]
-    fn lanes<V: Vectors>(&self, at: usize) -> Lanes<V> {
+    unsafe fn lanes<V: Vectors>(&self, at: usize, count: usize) -> Lanes<V> {
         let mut lanes = [V::splat(0.0); NUMBERS];
         for index in 0..NUMBERS {
-            // Kernels that need no parameters have none.
-            let array = self.0[index].get(at..).unwrap_or(&[]);
-            // SAFETY: the slice has the floats that are read.
-            lanes[index] = unsafe {
-                if array.len() >= BLOCK { V::load(array.as_ptr()) } else { V::load_few(array.as_ptr(), array.len()) }
-            };
+            if reads::<R, AFFINE>(index) {
+                // SAFETY: by the caller's promise the arrays have them.
+                lanes[index] = unsafe {
+                    let from = self.arrays[index].add(at);
+                    if count == BLOCK { V::load(from) } else { V::load_few(from, count) }
+                };
+            }
         }
-        lanes_of(lanes)
+        Lanes::of(lanes)
     }
 }
 
 /// Most elements of a line whose parameters are tabulated.
 pub(super) const TABLE: usize = 512;
 
-/// The parameters of the elements of a line, with room for a block that begins at its last element.
-pub(super) struct Table<const NUMBERS: usize>([[f32; TABLE + BLOCK]; NUMBERS]);
+/// Room for a table, with a block to overshoot into. Left uninitialised: to clear it takes as long as a short call.
+pub(super) type RoomForTable = MaybeUninit<[[f32; TABLE + BLOCK]; NUMBERS]>;
 
-impl<const NUMBERS: usize> Table<NUMBERS> {
+/// The parameters of the elements of a line.
+pub(super) struct Table<'a, R, const AFFINE: bool> {
+    /// Initialised for `len` elements and a block, where they are read.
+    room: &'a mut RoomForTable,
+    len: usize,
+    reads: PhantomData<R>,
+}
+
+impl<'a, R: Reads, const AFFINE: bool> Table<'a, R, AFFINE> {
+    /// Nothing yet.
     #[inline(always)]
-    pub(super) fn new() -> Self {
-        Table([[0.0; TABLE + BLOCK]; NUMBERS])
+    pub(super) fn new(room: &'a mut RoomForTable) -> Self {
+        Table { room, len: 0, reads: PhantomData }
     }
 }
 
-impl<const NUMBERS: usize> Source for Table<NUMBERS> {
-    const AFFINE: bool = NUMBERS == AFFINE;
+impl<R: Reads, const AFFINE: bool> Source for Table<'_, R, AFFINE> {
+    const AFFINE: bool = AFFINE;
+}
+
+impl<R: Reads, const AFFINE: bool> ByElement for Table<'_, R, AFFINE> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len
+    }
 
     #[inline(always)]
-    fn lanes<V: Vectors>(&self, at: usize) -> Lanes<V> {
+    unsafe fn lanes<V: Vectors>(&self, at: usize, _count: usize) -> Lanes<V> {
         let mut lanes = [V::splat(0.0); NUMBERS];
         for index in 0..NUMBERS {
-            let array = &self.0[index][at..at + BLOCK];
-            // SAFETY: the slice has a block of floats.
-            lanes[index] = unsafe { V::load(array.as_ptr()) };
+            if reads::<R, AFFINE>(index) {
+                // SAFETY: by the caller's promise the block begins in the line, behind which there is one more.
+                lanes[index] = unsafe { V::load(self.room.as_ptr().cast::<f32>().add(index * (TABLE + BLOCK) + at)) };
+            }
         }
-        lanes_of(lanes)
+        Lanes::of(lanes)
     }
 }

@@ -4,11 +4,11 @@
 //! that every path can be tested on one machine, and so that a user who hunts a bug can rule one out. The choice is the
 //! process's: results are the same bits whichever it is, so nobody has to agree on it.
 
-use super::Kernel;
 #[cfg(not(target_arch = "x86_64"))]
 use super::vector::Plain;
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512, Sse2};
+use super::{Kernel, Vectors};
 use crate::error::Error;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -73,7 +73,7 @@ impl Level {
 
 impl Isa {
     /// The instruction set in use.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn current() -> Isa {
         let current = CURRENT.load(Ordering::Relaxed);
         match LEVELS.iter().find(|level| **level as u8 == current) {
@@ -150,9 +150,9 @@ impl Isa {
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Level::Baseline => kernel.run::<Sse2>(),
+            Level::Baseline => run_baseline::<_, Sse2>(kernel),
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Baseline => kernel.run::<Plain>(),
+            Level::Baseline => run_baseline::<_, Plain>(kernel),
             // SAFETY: an `Isa` is made only of a level that is available.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { run_avx2(kernel) },
@@ -161,6 +161,12 @@ impl Isa {
             Level::Avx512 => unsafe { run_avx512(kernel) },
         }
     }
+}
+
+/// Not inlined, as what needs more than the caller's instructions is not: a kernel is compiled once, not once per caller.
+#[inline(never)]
+fn run_baseline<K: Kernel, V: Vectors>(kernel: K) {
+    kernel.run::<V>();
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -5,8 +5,8 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Source};
-use super::vector::Floats;
+use super::groups::{Lanes, Nothing, Source};
+use super::vector::{Floats, SEVERAL};
 use super::walk::{Join, Work};
 use crate::error::Error;
 use std::alloc::{Layout, alloc_zeroed};
@@ -30,8 +30,30 @@ impl Join for Maximum {
 
     #[inline(always)]
     fn fold_register<F: Floats>(register: F) -> f32 {
-        register.largest()
+        of_key(key(register).largest())
     }
+
+    #[inline(always)]
+    fn fold_registers<F: Floats>(registers: &[F; SEVERAL]) -> [f32; SEVERAL] {
+        F::largest_of_each(&registers.map(key)).map(of_key)
+    }
+}
+
+/// All bits but the sign.
+const MAGNITUDE: u32 = u32::MAX >> 1;
+
+/// Numbers whose bits, as whole numbers, are ordered as these are.
+#[inline(always)]
+fn key<F: Floats>(numbers: F) -> F {
+    let zero = F::splat(0.0);
+    let numbers = numbers.plus(zero);
+    numbers.xor(F::splat(f32::from_bits(MAGNITUDE))).or_else(numbers.is_below(zero), numbers)
+}
+
+/// The number of a [`key`].
+#[inline(always)]
+fn of_key(key: f32) -> f32 {
+    if key.is_sign_negative() { f32::from_bits(key.to_bits() ^ MAGNITUDE) } else { key }
 }
 
 /// The smallest and the largest element of each group of `x`; one of them infinite where an element is not finite. Zeros are
@@ -44,6 +66,12 @@ pub(crate) struct Ranges<'a> {
 
 impl Work<2> for Ranges<'_> {
     type Join = Maximum;
+    type Reads = Nothing;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.x.len()
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
@@ -64,6 +92,7 @@ impl Work<2> for Ranges<'_> {
         self.maxima.set(group, above as f32 + 0.0);
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         let (minima, maxima) = unsafe { (self.minima.share(), self.maxima.share()) };

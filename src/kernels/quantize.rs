@@ -7,11 +7,9 @@
 //!   near ties.
 //! - Clamping comes before rounding, which changes nothing because the bounds are whole numbers, and leaves a number small
 //!   enough for the next step.
-//! - Rounding adds and subtracts 1.5 * 2^23: the sum has no fraction bits left, so the addition itself rounds half to even,
-//!   on every instruction set, and the low byte of the sum's bits is the code in two's complement. Half away from zero
-//!   is the same after the last bit of the operand is set: a tie k + 0.5 ends in a zero bit and so moves one ulp outward,
-//!   while its inner neighbour already ends in one and stays. The subtraction gives a zero code as +0.0, so a value is
-//!   never -0.0.
+//! - Rounding is the conversion to i32, half to even. Half away from zero is the same after the last bit of the operand is
+//!   set: a tie k + 0.5 ends in a zero bit and so moves one ulp outward, while its inner neighbour already ends in one and
+//!   stays. A value is made of the i32: it is never -0.0, and a NaN needs no test of its own ([`Floats::to_whole`]).
 //!
 //! With a zero point z and an offset the same holds of `w - offset` and of codes counted from z: the range becomes
 //! `[min - z, max - z]`, the code gains z and the value the offset. The kernels call a code counted from the zero point a
@@ -19,14 +17,11 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Source};
+use super::groups::{Everything, Lanes, Source};
 use super::quotient::Divisor;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 use serde::{Deserialize, Serialize};
-
-/// 1.5 * 2^23: adding it leaves no bits for a fraction.
-const ROUNDS_TO_INTEGER: f32 = 12_582_912.0;
 
 /// The codes that a quantizer may give, as floats: whole numbers in [-128, 127].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,17 +53,23 @@ pub(crate) enum Rounding {
 }
 
 impl Rounding {
-    /// `quotient` rounded, plus [`ROUNDS_TO_INTEGER`].
+    /// `quotient`, of a clamped weight, as a whole number in an i32; 0 where it is NaN.
     #[inline(always)]
-    fn shifted<F: Floats>(self, quotient: F) -> F {
-        let last_bit = (self == Rounding::HalfAway) as u32;
-        quotient.or(F::splat(f32::from_bits(last_bit))).plus(F::splat(ROUNDS_TO_INTEGER))
+    pub(super) fn whole<F: Floats>(self, quotient: F) -> F {
+        self.outward(quotient).to_whole()
     }
 
-    /// `quotient`, which is no larger than 2^21, rounded to a whole number.
+    /// The same as a float, which may be -0.0; means nothing where `quotient` is NaN.
     #[inline(always)]
     pub(super) fn round<F: Floats>(self, quotient: F) -> F {
-        self.shifted(quotient).minus(F::splat(ROUNDS_TO_INTEGER))
+        self.outward(quotient).rounded()
+    }
+
+    /// `quotient` with its last bit set where ties are to go away from zero.
+    #[inline(always)]
+    fn outward<F: Floats>(self, quotient: F) -> F {
+        let last_bit = (self == Rounding::HalfAway) as u32;
+        quotient.or(F::splat(f32::from_bits(last_bit)))
     }
 }
 
@@ -78,21 +79,21 @@ pub(super) fn without_offset<V: Vectors, S: Source>(w: V::Floats, lanes: &Lanes<
     if S::AFFINE { w.minus(lanes.offset[register]) } else { w }
 }
 
-/// The levels of a block of weights, each plus [`ROUNDS_TO_INTEGER`].
+/// The levels of a block of weights, as i32s.
 #[inline(always)]
-fn shifted_levels<V: Vectors, S: Source>(
+fn whole_levels<V: Vectors, S: Source>(
     w: V::Block,
     lanes: &Lanes<V>,
     bounds: CodeBounds,
     rounding: Rounding,
 ) -> V::Block {
-    let mut shifted = w;
+    let mut whole = w;
     for register in 0..V::REGISTERS {
         let divisor = bounds.divisor::<V, S>(lanes, register);
         let quotient = divisor.clamped::<V>(without_offset::<V, S>(w[register], lanes, register));
-        shifted[register] = rounding.shifted(quotient);
+        whole[register] = rounding.whole(quotient);
     }
-    shifted
+    whole
 }
 
 /// The levels of a block of weights.
@@ -103,15 +104,15 @@ pub(super) fn levels<V: Vectors, S: Source>(
     bounds: CodeBounds,
     rounding: Rounding,
 ) -> V::Block {
-    without_shift::<V>(shifted_levels::<V, S>(w, lanes, bounds, rounding))
+    floats_of::<V>(whole_levels::<V, S>(w, lanes, bounds, rounding))
 }
 
 #[inline(always)]
-fn without_shift<V: Vectors>(mut shifted: V::Block) -> V::Block {
+fn floats_of<V: Vectors>(mut whole: V::Block) -> V::Block {
     for register in 0..V::REGISTERS {
-        shifted[register] = shifted[register].minus(V::Floats::splat(ROUNDS_TO_INTEGER));
+        whole[register] = whole[register].from_whole();
     }
-    shifted
+    whole
 }
 
 /// The values of a block of levels.
@@ -153,25 +154,34 @@ impl<'a> Quantize<'a> {
 
 impl Work<0> for Quantize<'_> {
     type Join = Sum;
+    type Reads = Everything;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.w.len()
+            && self.codes.as_ref().is_none_or(|codes| end <= codes.len())
+            && self.values.as_ref().is_none_or(|values| end <= values.len())
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
-        let shifted = shifted_levels::<V, S>(self.w.load::<V>(block), lanes, self.bounds, self.rounding);
+        let levels = whole_levels::<V, S>(self.w.load::<V>(block), lanes, self.bounds, self.rounding);
         if let Some(codes) = &mut self.codes {
-            let mut codes_shifted = shifted;
+            let mut whole = levels;
             if S::AFFINE {
                 for register in 0..V::REGISTERS {
-                    codes_shifted[register] = shifted[register].plus(lanes.zero_point[register]);
+                    whole[register] = levels[register].whole_plus(lanes.zero_point[register].to_whole());
                 }
             }
-            codes.store_bytes::<V>(block, V::low_bytes(codes_shifted));
+            codes.store_bytes::<V>(block, V::to_bytes(whole));
         }
         if let Some(values) = &mut self.values {
-            values.store::<V>(block, values_of::<V, S>(without_shift::<V>(shifted), lanes));
+            values.store::<V>(block, values_of::<V, S>(floats_of::<V>(levels), lanes));
         }
         []
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         let (codes, values) = unsafe {

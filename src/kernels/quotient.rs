@@ -14,8 +14,7 @@
 //! every such number and every weight near it.
 //!
 //! It holds for steps from 2^-100 to 2^100, where nothing underflows that matters; tensors with others run on the baseline,
-//! which divides ([`Groups::are_ordinary`](super::Groups::are_ordinary)). Weights are clamped before they are multiplied, so
-//! that infinities meet no zero.
+//! which divides ([`Groups::are_ordinary`](super::Groups::are_ordinary)).
 
 use super::Vectors;
 use super::groups::Lanes;
@@ -38,43 +37,45 @@ impl<F: Floats> Divisor<F> {
         Divisor { step, inverse, rest, min, max }
     }
 
-    #[inline(always)]
-    fn multiplied(self, w: F) -> F {
-        w.times_plus(self.inverse, w.times(self.rest))
-    }
-
-    /// `w / step` clamped to the range; 0 where `w` is NaN. A quotient that was clamped may lie an ulp beyond the bound, which
+    /// `w / step` clamped to the range; NaN where `w` is. A quotient that was clamped may lie an ulp beyond the bound, which
     /// rounds to the same level.
     #[inline(always)]
     pub(super) fn clamped<V: Vectors<Floats = F>>(self, w: F) -> F {
         if V::FUSES {
             let (low, high) = (self.min.times(self.step), self.max.times(self.step));
-            self.multiplied(w.at_least(low).only(w.is_number()).at_most(high))
+            let w = w.at_least(low).at_most(high);
+            w.times_plus(self.inverse, w.times(self.rest))
         } else {
-            let quotient = w.over(self.step);
-            quotient.at_least(self.min).only(w.is_number()).at_most(self.max)
+            w.over(self.step).at_least(self.min).at_most(self.max)
         }
     }
 
-    /// `w / step`, or a number between `max` and `max + 1` for one that is beyond `max`, and the same below `min`; NaN where `w`
-    /// is.
+    /// `w / step` for decisions; some number beyond 2^24 of the same sign where that is one, NaN where `w` is.
     #[inline(always)]
-    pub(super) fn near<V: Vectors<Floats = F>>(self, w: F) -> F {
-        let one = F::splat(1.0);
-        let (min, max) = (self.min.minus(one), self.max.plus(one));
+    pub(super) fn decisive<V: Vectors<Floats = F>>(self, w: F) -> F {
         if V::FUSES {
-            self.multiplied(w.at_least(min.times(self.step)).at_most(max.times(self.step)))
+            // The correction is below 2 unless the quotient is beyond 2^24. There it may be infinite, even of the other sign, or
+            // infinity times 0; without its highest exponent bit it is below 2 again.
+            let below_2 = F::splat(f32::from_bits(!(1 << 30)));
+            w.times_plus(self.inverse, w.times(self.rest).and(below_2))
         } else {
-            w.over(self.step).at_least(min).at_most(max)
+            w.over(self.step)
         }
     }
 
-    /// `(w - level * step) / step`: how far a weight lies from its level, in steps.
+    /// `w / step` by a division. For decisions as good as the other, and as fast where the rest of a kernel takes as long as
+    /// the divider.
+    #[inline(always)]
+    pub(super) fn divided(self, w: F) -> F {
+        w.over(self.step)
+    }
+
+    /// `(level * step - w) / step`: how far a level lies from its weight, in steps.
     ///
-    /// The difference is exact before its one rounding, which makes this more accurate than `w / step - level`; its bits do
+    /// The difference is exact before its one rounding, which makes this more accurate than `level - w / step`; its bits do
     /// not depend on whether the instruction set fuses.
     #[inline(always)]
     pub(super) fn residual(self, w: F, level: F) -> F {
-        w.minus_product(level, self.step).times(self.inverse)
+        level.times_minus(self.step, w).times(self.inverse)
     }
 }

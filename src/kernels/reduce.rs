@@ -2,7 +2,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Source};
+use super::groups::{Everything, Lanes, Nothing, Source};
 use super::quantize::{CodeBounds, Rounding, levels, values_of, without_offset};
 use super::vector::Floats;
 use super::walk::{Largest, Sum, Work};
@@ -15,21 +15,28 @@ pub(crate) struct MaxMagnitude<'a> {
 
 impl Work<1> for MaxMagnitude<'_> {
     type Join = Largest;
+    type Reads = Nothing;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.w.len()
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
         let mut magnitudes = self.w.load::<V>(block);
         for register in 0..V::REGISTERS {
-            magnitudes[register] = nan_to_infinity(magnitudes[register].abs());
+            magnitudes[register] = magnitudes[register].abs();
         }
         [magnitudes]
     }
 
     #[inline(always)]
     fn total(&mut self, group: usize, _count: usize, [maximum]: [f64; 1]) {
-        self.maxima.set(group, maximum as f32);
+        self.maxima.set(group, nan_to_infinity(maximum));
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         MaxMagnitude { w: self.w, maxima: unsafe { self.maxima.share() } }
@@ -45,25 +52,33 @@ pub(crate) struct Extremes<'a> {
 
 impl Work<2> for Extremes<'_> {
     type Join = Largest;
+    type Reads = Nothing;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.w.len()
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
         let w = self.w.load::<V>(block);
         let mut extremes = [w; 2];
         for register in 0..V::REGISTERS {
-            let zero = V::Floats::splat(0.0);
-            extremes[0][register] = nan_to_infinity(zero.minus(w[register])).at_least(zero);
-            extremes[1][register] = nan_to_infinity(w[register]).at_least(zero);
+            // Bits of a number with a sign are below those of 0; a NaN is above it on one side.
+            let (zero, sign) = (V::Floats::splat(0.0), V::Floats::splat(-0.0));
+            extremes[0][register] = w[register].xor(sign).larger_bits(zero);
+            extremes[1][register] = w[register].larger_bits(zero);
         }
         extremes
     }
 
     #[inline(always)]
     fn total(&mut self, group: usize, _count: usize, [below, above]: [f64; 2]) {
-        self.minima.set(group, -below as f32);
-        self.maxima.set(group, above as f32);
+        self.minima.set(group, -nan_to_infinity(below));
+        self.maxima.set(group, nan_to_infinity(above));
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         let (minima, maxima) = unsafe { (self.minima.share(), self.maxima.share()) };
@@ -72,8 +87,8 @@ impl Work<2> for Extremes<'_> {
 }
 
 #[inline(always)]
-fn nan_to_infinity<F: Floats>(number: F) -> F {
-    number.or_else(number.is_number(), F::splat(f32::INFINITY))
+fn nan_to_infinity(number: f64) -> f32 {
+    if number.is_nan() { f32::INFINITY } else { number as f32 }
 }
 
 /// The mean magnitude of each group of `w`.
@@ -84,6 +99,12 @@ pub(crate) struct MeanMagnitude<'a> {
 
 impl Work<1> for MeanMagnitude<'_> {
     type Join = Sum;
+    type Reads = Nothing;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.w.len()
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
@@ -99,6 +120,7 @@ impl Work<1> for MeanMagnitude<'_> {
         self.means.set(group, sum / count as f64);
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         MeanMagnitude { w: self.w, means: unsafe { self.means.share() } }
@@ -125,6 +147,12 @@ pub(crate) struct Fits<'a> {
 
 impl Work<3> for Fits<'_> {
     type Join = Sum;
+    type Reads = Everything;
+
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.w.len()
+    }
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 3] {
@@ -146,6 +174,7 @@ impl Work<3> for Fits<'_> {
         self.fits.set(group, Fit { error, weight_by_level, level_squared });
     }
 
+    #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         Fits { fits: unsafe { self.fits.share() }, ..*self }

@@ -2,9 +2,10 @@
 
 use super::buffer::Block;
 use super::cut::Rows;
-use super::groups::{AFFINE, Groups, SYMMETRIC, Source, TABLE, Table, TableRow};
+use super::groups::{ByElement, Groups, RoomForTable, TABLE, Table, TableRow};
 use super::walk::{Join, Work, masked};
 use super::{BLOCK, Kernel, Vectors};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Lines between two folds of their columns.
@@ -36,97 +37,110 @@ pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRows<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, AFFINE>() } else { self.walk::<V, SYMMETRIC>() }
+        if !V::SPECIALISES || self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
     }
 }
 
 impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
     #[inline(always)]
-    fn walk<V: Vectors, const NUMBERS: usize>(mut self) {
+    fn walk<V: Vectors, const AFFINE: bool>(mut self) {
         let rows = self.rows;
         let (tables, some_lines, some_stretches) = match self.part.clone() {
             PartOfRows::Tables(tables) => (tables, None, None),
             PartOfRows::Lines { table, lines } => (table..table + 1, Some(lines), None),
             PartOfRows::Stretches { table, stretches } => (table..table + 1, None, Some(stretches)),
         };
-        let mut columns = Columns::<TOTALS>::new();
-        // A table is room that a long row does not need.
-        if rows.are_long() {
-            for table in tables {
-                let lines = Lines::of(rows, table, TOTALS > 0);
-                for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
-                    let row = lines.row(rows, table, stretch);
-                    let source = self.groups.row::<NUMBERS>(row.first, row.columns);
-                    self.stretch::<V, _>(&lines, stretch, some_lines.clone(), &source, &mut columns);
-                    self.total_columns(rows, &lines, stretch, row, &columns);
+        let (mut room, mut room_for_table) = (RoomForColumns::new(), RoomForTable::uninit());
+        let mut columns = Columns::<TOTALS>::new(&mut room);
+        let mut tabulated = Table::<W::Reads, AFFINE>::new(&mut room_for_table);
+        for table in tables {
+            let lines = Lines::of(rows, table, TOTALS > 0);
+            for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
+                let row = lines.row(rows, table, stretch);
+                let some_lines = some_lines.clone().unwrap_or(0..lines.count);
+                if rows.are_lines() {
+                    let source = self.groups.row::<W::Reads, AFFINE>(row.first, row.columns);
+                    self.stretch::<V, _>(&lines, stretch, some_lines, &source, &mut columns);
+                } else {
+                    self.groups.tabulate::<V, _, AFFINE>(row, &mut tabulated);
+                    self.stretch::<V, _>(&lines, stretch, some_lines, &tabulated, &mut columns);
                 }
-            }
-        } else {
-            let mut source = Table::<NUMBERS>::new();
-            for table in tables {
-                let lines = Lines::of(rows, table, TOTALS > 0);
-                for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
-                    let row = lines.row(rows, table, stretch);
-                    self.groups.tabulate(row, &mut source);
-                    self.stretch::<V, _>(&lines, stretch, some_lines.clone(), &source, &mut columns);
-                    self.total_columns(rows, &lines, stretch, row, &columns);
-                }
+                self.total_columns(rows, &lines, stretch, row, &columns);
             }
         }
     }
 
     /// Walks the lines of a stretch, or some of them.
     #[inline(always)]
-    fn stretch<V: Vectors, S: Source>(
+    fn stretch<V: Vectors, S: ByElement>(
         &mut self,
         lines: &Lines,
         stretch: usize,
-        some: Option<Range<usize>>,
+        some: Range<usize>,
         source: &S,
-        columns: &mut Columns<TOTALS>,
+        columns: &mut Columns<'_, TOTALS>,
     ) {
         let places = lines.places(stretch);
-        let (mut since_fold, mut folded) = (0, false);
-        for line in some.unwrap_or(0..lines.count) {
+        columns.begin();
+        for line in some {
             let (start, end) = lines.elements(line, &places);
+            columns.begin_line(end - start);
+            assert!(end - start <= source.len());
             let mut at = start;
-            while at < end {
-                let block = Block::first_of(at, end);
-                let terms =
-                    masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, &source.lanes(at - start)), block);
-                columns.join::<V, W::Join>(at - start, &terms, since_fold == 0);
-                at += block.count();
+            // Whole blocks by themselves, as in runs.
+            while end - at >= BLOCK {
+                // SAFETY: the assertion above.
+                unsafe { self.block::<V, S>(Block::full(at), at - start, source, columns) };
+                at += BLOCK;
             }
-            if TOTALS > 0 {
-                // A last line may have fewer rows; what it does not reach keeps the line before.
-                columns.reached = if since_fold == 0 { end - start } else { columns.reached };
-                since_fold += 1;
-                if since_fold == LINES || line + 1 == lines.count {
-                    columns.fold::<W::Join>(!folded);
-                    (folded, since_fold) = (true, 0);
-                }
+            if at < end {
+                // SAFETY: as above.
+                unsafe { self.block::<V, S>(Block::first_of(at, end), at - start, source, columns) };
             }
+            columns.end_line::<W::Join>();
         }
+        columns.end::<W::Join>();
+    }
+
+    /// A block that begins in a place of a line.
+    ///
+    /// # Safety
+    /// The line has the place, and the source the elements; places are multiples of a block.
+    #[inline(always)]
+    unsafe fn block<V: Vectors, S: ByElement>(
+        &mut self,
+        block: Block,
+        place: usize,
+        source: &S,
+        columns: &mut Columns<'_, TOTALS>,
+    ) {
+        // SAFETY: the caller's promise.
+        let lanes = unsafe { source.lanes::<V>(place, block.count()) };
+        let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, &lanes), block);
+        // SAFETY: the caller's promise.
+        unsafe { columns.join::<V, W::Join>(place, &terms) };
     }
 
     /// Joins the places of each group.
     #[inline(always)]
-    fn total_columns(&mut self, rows: &Rows, lines: &Lines, stretch: usize, row: TableRow, columns: &Columns<TOTALS>) {
+    fn total_columns(
+        &mut self,
+        rows: &Rows,
+        lines: &Lines,
+        stretch: usize,
+        row: TableRow,
+        columns: &Columns<'_, TOTALS>,
+    ) {
         if TOTALS == 0 {
             return;
         }
-        let places = lines.places(stretch).len();
-        if rows.are_long() {
+        let sums = columns.totals();
+        if rows.are_lines() {
             // A group for each place: nothing to join.
-            for place in 0..places {
-                let mut total = [0.0; TOTALS];
-                for (total, sums) in total.iter_mut().zip(&columns.totals) {
-                    *total = sums[place];
-                }
-                self.work.total(row.first + place, lines.rows, total);
-            }
+            self.work.total_each(row.first, lines.rows, sums);
             return;
         }
+        let places = lines.places(stretch).len();
         let groups = row.columns.div_ceil(rows.repeat);
         for group in 0..groups {
             let (start, end) = (group * rows.repeat, row.columns.min((group + 1) * rows.repeat));
@@ -134,7 +148,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
             for place in start..end {
                 let mut copy = place;
                 while copy < places {
-                    for (total, sums) in total.iter_mut().zip(&columns.totals) {
+                    for (total, sums) in total.iter_mut().zip(&sums) {
                         *total = W::Join::join_exactly(*total, sums[copy]);
                     }
                     copy += row.columns;
@@ -165,9 +179,9 @@ impl Lines {
     pub(super) fn of(rows: &Rows, table: usize, totals: bool) -> Lines {
         let Range { start, end } = rows.range_of(table);
         let count_of_rows = (end - start) / rows.columns;
-        let rows_in_line = if rows.are_long() { 1 } else { (TABLE / rows.columns).clamp(1, count_of_rows.max(1)) };
+        let rows_in_line = if rows.are_lines() { 1 } else { (TABLE / rows.columns).clamp(1, count_of_rows.max(1)) };
         let pitch = rows_in_line * rows.columns;
-        let stretch = match (rows.are_long(), totals) {
+        let stretch = match (rows.are_lines(), totals) {
             (true, true) => pitch.min(COLUMNS),
             (true, false) => pitch,
             (false, _) => pitch.min(TABLE / rows.repeat * rows.repeat),
@@ -199,48 +213,129 @@ impl Lines {
     }
 }
 
-/// Totals per place of a line.
-struct Columns<const TOTALS: usize> {
-    recent: [[f32; COLUMNS + BLOCK]; TOTALS],
-    totals: [[f64; COLUMNS]; TOTALS],
-    /// Places that the first line since the last fold had.
-    reached: usize,
+/// Room for [`Columns`]. Left uninitialised: to clear it takes as long as a short call.
+struct RoomForColumns<const TOTALS: usize> {
+    recent: MaybeUninit<[[f32; COLUMNS + BLOCK]; TOTALS]>,
+    totals: MaybeUninit<[[f64; COLUMNS]; TOTALS]>,
 }
 
-impl<const TOTALS: usize> Columns<TOTALS> {
+impl<const TOTALS: usize> RoomForColumns<TOTALS> {
     #[inline(always)]
     fn new() -> Self {
-        Columns { recent: [[0.0; COLUMNS + BLOCK]; TOTALS], totals: [[0.0; COLUMNS]; TOTALS], reached: 0 }
+        RoomForColumns { recent: MaybeUninit::uninit(), totals: MaybeUninit::uninit() }
+    }
+}
+
+/// Totals per place of a line.
+struct Columns<'a, const TOTALS: usize> {
+    /// `recent`: the terms of the lines since the last fold. Their first line initialises what the others, which may be
+    /// shorter, join. `totals`: those of what was folded, the first `places` of them initialised.
+    room: &'a mut RoomForColumns<TOTALS>,
+    /// Places of the first line since the last fold, at most COLUMNS, and how many lines there were.
+    reached: usize,
+    lines: usize,
+    places: usize,
+}
+
+impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
+    #[inline(always)]
+    fn new(room: &'a mut RoomForColumns<TOTALS>) -> Self {
+        Columns { room, reached: 0, lines: 0, places: 0 }
+    }
+
+    /// Before the first line of a stretch.
+    #[inline(always)]
+    fn begin(&mut self) {
+        self.places = 0;
+    }
+
+    /// Before the blocks of a line with so many places, no more than those of the line before it.
+    #[inline(always)]
+    fn begin_line(&mut self, places: usize) {
+        if TOTALS > 0 {
+            assert!(places <= if self.lines == 0 { COLUMNS } else { self.reached });
+            self.reached = if self.lines == 0 { places } else { self.reached };
+        }
     }
 
     /// Joins the terms of a block that begins in place `at`.
+    ///
+    /// # Safety
+    /// The line has that place; the blocks of each line begin in the same ones.
     #[inline(always)]
-    fn join<V: Vectors, J: Join>(&mut self, at: usize, terms: &[V::Block; TOTALS], first: bool) {
+    unsafe fn join<V: Vectors, J: Join>(&mut self, at: usize, terms: &[V::Block; TOTALS]) {
+        if TOTALS == 0 {
+            return;
+        }
         for index in 0..TOTALS {
-            let recent = &mut self.recent[index][at..at + BLOCK];
             let mut joined = terms[index];
-            // SAFETY: the slice has a block of floats.
+            // SAFETY: a line has at most COLUMNS places, so that there is a block of floats from `at` on; the first line, which
+            // no other is longer than, has initialised it by the time that another one is joined.
             unsafe {
-                if !first {
-                    let so_far = V::load(recent.as_ptr());
+                let recent = self.room.recent.as_mut_ptr().cast::<f32>().add(index * (COLUMNS + BLOCK) + at);
+                if self.lines > 0 {
+                    let so_far = V::load(recent);
                     for register in 0..V::REGISTERS {
                         joined[register] = J::join(so_far[register], joined[register]);
                     }
                 }
-                V::store(joined, recent.as_mut_ptr());
+                V::store(joined, recent);
             }
+        }
+    }
+
+    /// After the blocks of a line.
+    #[inline(always)]
+    fn end_line<J: Join>(&mut self) {
+        if TOTALS > 0 {
+            self.lines += 1;
+            if self.lines == LINES {
+                self.fold::<J>();
+            }
+        }
+    }
+
+    /// After the last line.
+    #[inline(always)]
+    fn end<J: Join>(&mut self) {
+        if self.lines > 0 {
+            self.fold::<J>();
         }
     }
 
     /// Joins what is recent to the totals, or makes it the totals.
     #[inline(always)]
-    fn fold<J: Join>(&mut self, first: bool) {
+    fn fold<J: Join>(&mut self) {
+        let first = self.places == 0;
         for index in 0..TOTALS {
-            let (totals, recent) = (&mut self.totals[index], &self.recent[index]);
-            for place in 0..self.reached {
-                let recent = f64::from(recent[place]);
-                totals[place] = if first { recent } else { J::join_exactly(totals[place], recent) };
+            // SAFETY: the first line has initialised what it reached, and the first fold the totals; `reached` is at most
+            // COLUMNS.
+            unsafe {
+                let recent = self.room.recent.as_ptr().cast::<f32>().add(index * (COLUMNS + BLOCK));
+                let totals = self.room.totals.as_mut_ptr().cast::<f64>().add(index * COLUMNS);
+                for place in 0..self.reached {
+                    let recent = f64::from(*recent.add(place));
+                    // A sum that begins with nothing begins with 0.0, and is never -0.0.
+                    *totals.add(place) = if first { recent + 0.0 } else { J::join_exactly(*totals.add(place), recent) };
+                }
             }
         }
+        if first {
+            self.places = self.reached;
+        }
+        self.lines = 0;
+    }
+
+    /// The totals of every place.
+    #[inline(always)]
+    fn totals(&self) -> [&[f64]; TOTALS] {
+        let mut totals: [&[f64]; TOTALS] = [&[]; TOTALS];
+        for index in 0..TOTALS {
+            // SAFETY: so many are initialised.
+            totals[index] = unsafe {
+                std::slice::from_raw_parts(self.room.totals.as_ptr().cast::<f64>().add(index * COLUMNS), self.places)
+            };
+        }
+        totals
     }
 }

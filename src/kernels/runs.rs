@@ -2,7 +2,8 @@
 
 use super::buffer::Block;
 use super::cut::Runs;
-use super::groups::{AFFINE, Groups, Lanes, SYMMETRIC, Source};
+use super::groups::{Groups, Lanes, Source, Splat};
+use super::vector::{Floats, SEVERAL};
 use super::walk::{Join, Work, join_all, join_lanes, masked};
 use super::{BLOCK, Kernel, Output, Vectors};
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::ops::Range;
 const TILE: usize = 16 * BLOCK;
 
 /// Elements of the longest run that is folded in f32.
-const SHORT: usize = 8 * BLOCK;
+pub(super) const SHORT: usize = 8 * BLOCK;
 
 /// Most superblocks in a total.
 pub(super) const SUPERBLOCKS: usize = 256;
@@ -45,67 +46,156 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
     pub(super) superblock_totals: Option<Output<'a, [f64; TOTALS]>>,
 }
 
+/// A walk over one short run: a call costs more to prepare than it takes.
+pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
+    /// Not by value: to move it takes longer than to read it.
+    pub(super) work: &'a W,
+    pub(super) len: usize,
+    pub(super) groups: Groups<'a>,
+}
+
+impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for ShortRun<'_, W, TOTALS> {
+    #[inline(always)]
+    fn run<V: Vectors>(self) {
+        if !V::SPECIALISES || self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+    }
+}
+
+impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
+    #[inline(always)]
+    fn walk<V: Vectors, const AFFINE: bool>(self) {
+        // SAFETY: only this one is given blocks.
+        let mut work = unsafe { self.work.share() };
+        let lanes = self.groups.splat::<W::Reads, AFFINE>(0).all::<V>();
+        let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
+        few::<V, Splat<W::Reads, AFFINE>, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes);
+        work.total(0, self.len, folded::<V, W::Join, TOTALS>(&stripes));
+    }
+}
+
+/// Totals of some groups, so far.
+type Kept<const TOTALS: usize> = [[f64; TOTALS]; KEPT];
+
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if self.groups.are_affine() { self.walk::<V, AFFINE>() } else { self.walk::<V, SYMMETRIC>() }
+        if !V::SPECIALISES || self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
     }
 }
 
 impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
-    fn walk<V: Vectors, const NUMBERS: usize>(mut self) {
-        let runs = self.runs;
-        let PartOfRuns { outer, groups, superblocks } = self.part.clone();
-        let mut kept = [[0.0; TOTALS]; KEPT];
+    fn walk<V: Vectors, const AFFINE: bool>(mut self) {
+        let PartOfRuns { outer, groups, .. } = self.part.clone();
+        let keeps = self.runs.outer > 1 && TOTALS > 0;
         let mut first = groups.start;
         while first < groups.end {
-            let end = groups.end.min(first + KEPT);
-            let mut count = 0;
+            let end = if keeps { groups.end.min(first + KEPT) } else { groups.end };
+            let mut kept = [[W::Join::NOTHING.into(); TOTALS]; KEPT];
             for o in outer.clone() {
-                for group in first..end {
-                    let run = runs.range_of(o * runs.groups + group);
-                    count = run.len();
-                    let source = self.groups.splat::<NUMBERS>(group);
-                    let total = self.run_total::<V, _>(run, superblocks.clone(), &source);
-                    if runs.outer == 1 && superblocks.is_none() {
-                        self.work.total(group, count, total);
-                    }
-                    let so_far = &mut kept[group - first];
-                    *so_far = if o == outer.start { total } else { join_all::<W::Join, TOTALS>(*so_far, total) };
-                }
+                self.each_run::<V, AFFINE>(o, first..end, keeps.then_some(&mut kept));
             }
-            if runs.outer != 1 && TOTALS > 0 {
+            if keeps {
                 for group in first..end {
-                    self.work.total(group, count * runs.outer, kept[group - first]);
+                    self.work.total(group, self.runs.range_of(group).len() * self.runs.outer, kept[group - first]);
                 }
             }
             first = end;
         }
     }
 
-    /// The total of a run, or nothing when `some` of its superblocks are to be kept apart.
+    /// The run of each of some groups.
     #[inline(always)]
-    fn run_total<V: Vectors, S: Source>(
+    fn each_run<V: Vectors, const AFFINE: bool>(
         &mut self,
-        run: Range<usize>,
-        some: Option<Range<usize>>,
-        source: &S,
-    ) -> [f64; TOTALS] {
-        let lanes = source.lanes::<V>(0);
-        let mut total = [W::Join::NOTHING.into(); TOTALS];
-        // By itself, for what is below costs a block of 32 half of its time.
-        if run.len() <= SHORT {
+        o: usize,
+        groups: Range<usize>,
+        mut kept: Option<&mut Kept<TOTALS>>,
+    ) {
+        let (runs, first) = (self.runs, groups.start);
+        if runs.are_few_blocks() && groups.len() > 1 {
+            // One loop over the blocks of all runs, each with parameters that are read again: a loop for each run would take
+            // longer to begin than it runs.
+            let parameters = self.groups.row::<W::Reads, AFFINE>(first, groups.len());
+            let start = (o * runs.groups + first) * runs.len;
             let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
-            self.few::<V, S>(run.start, run.end, &lanes, &mut stripes);
-            for index in 0..TOTALS {
-                total[index] = W::Join::fold::<V>(stripes[index]).into();
+            let mut ended = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
+            let (mut group, mut left, count) = (0, runs.len, groups.len());
+            for at in (start..start + count * runs.len).step_by(BLOCK) {
+                let lanes = parameters.splat(group).all::<V>();
+                let terms = self.work.block::<V, Splat<W::Reads, AFFINE>>(Block::full(at), &lanes);
+                join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
+                left -= BLOCK;
+                if left == 0 {
+                    let place = group % SEVERAL;
+                    for index in 0..TOTALS {
+                        ended[index][place] = W::Join::half_folded::<V>(stripes[index]);
+                    }
+                    if TOTALS > 0 && (place + 1 == SEVERAL || group + 1 == count) {
+                        self.end_runs::<V>(first, group - place..group + 1, &ended, &mut kept);
+                    }
+                    stripes = [V::splat(W::Join::NOTHING); TOTALS];
+                    (group, left) = (group + 1, runs.len);
+                }
             }
-            return total;
+            return;
         }
+        for group in groups {
+            let run = runs.range_of(o * runs.groups + group);
+            let (lanes, count) = (self.groups.splat::<W::Reads, AFFINE>(group).all::<V>(), run.len());
+            let total = self.run_total::<V, Splat<W::Reads, AFFINE>>(run, &lanes);
+            self.end_run(group, group - first, count, total, &mut kept);
+        }
+    }
+
+    /// Gives the totals of several runs, of the groups `first` and `places`, to the work or to those that are kept.
+    #[inline(always)]
+    fn end_runs<V: Vectors>(
+        &mut self,
+        first: usize,
+        places: Range<usize>,
+        ended: &[[V::Floats; SEVERAL]; TOTALS],
+        kept: &mut Option<&mut Kept<TOTALS>>,
+    ) {
+        let mut totals = [[0.0; SEVERAL]; TOTALS];
+        for index in 0..TOTALS {
+            totals[index] = W::Join::fold_registers(&ended[index]).map(f64::from);
+        }
+        let Some(kept) = kept else {
+            let totals = totals.each_ref().map(|totals| &totals[..places.len()]);
+            return self.work.total_each(first + places.start, self.runs.len, totals);
+        };
+        for (at, kept) in kept[places].iter_mut().enumerate() {
+            for index in 0..TOTALS {
+                kept[index] = W::Join::join_exactly(kept[index], totals[index][at]);
+            }
+        }
+    }
+
+    /// Gives the total of a run to the work, or to those that are kept.
+    #[inline(always)]
+    fn end_run(
+        &mut self,
+        group: usize,
+        place: usize,
+        count: usize,
+        total: [f64; TOTALS],
+        kept: &mut Option<&mut Kept<TOTALS>>,
+    ) {
+        match kept {
+            Some(kept) => kept[place] = join_all::<W::Join, TOTALS>(kept[place], total),
+            None if self.part.superblocks.is_none() => self.work.total(group, count, total),
+            None => {}
+        }
+    }
+
+    /// The total of a run, or nothing when some of its superblocks are to be kept apart.
+    #[inline(always)]
+    fn run_total<V: Vectors, S: Source>(&mut self, run: Range<usize>, lanes: &Lanes<V>) -> [f64; TOTALS] {
+        let mut total = [W::Join::NOTHING.into(); TOTALS];
         let length = superblock_length(run.len());
         let (mut superblock, mut at, mut end) = (0, run.start, run.end);
-        if let Some(some) = some {
+        if let Some(some) = self.part.superblocks.clone() {
             (superblock, at, end) =
                 (some.start, run.start + some.start * length, end.min(run.start + some.end * length));
         }
@@ -113,12 +203,17 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             let superblock_end = end.min(at + length);
             let mut partial = [0.0; TOTALS];
             if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-                partial = self.in_any_order::<V, S>(at, superblock_end, &lanes);
+                partial = self.in_any_order::<V, S>(at, superblock_end, lanes);
                 at = superblock_end;
             }
+            // What has no totals has no tiles: it is one loop.
+            let tile = if TOTALS > 0 { TILE } else { length };
             while at < superblock_end {
-                let tile_end = superblock_end.min(at + TILE);
-                let stripes = self.stripes::<V, S>(at, tile_end, &lanes);
+                let tile_end = superblock_end.min(at + tile);
+                let stripes = self.stripes::<V, S>(at, tile_end, lanes);
+                if run.len() <= SHORT {
+                    return folded::<V, W::Join, TOTALS>(&stripes);
+                }
                 for index in 0..TOTALS {
                     partial[index] += fold(&V::to_array(stripes[index]));
                 }
@@ -137,58 +232,73 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn stripes<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
         let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
-        let mut at = start;
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
-        while end - at >= BLOCK {
-            let terms = self.work.block::<V, S>(Block::full(at), lanes);
-            join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
-            at += BLOCK;
-        }
-        self.few::<V, S>(at, end, lanes, &mut stripes);
+        let whole_end = end - (end - start) % BLOCK;
+        self.work.whole_blocks::<V, S>(start..whole_end, lanes, &mut stripes);
+        few::<V, S, W, TOTALS>(&mut self.work, whole_end..end, lanes, &mut stripes);
         stripes
     }
 
-    /// The same for few elements, joined to what there is.
-    #[inline(always)]
-    fn few<V: Vectors, S: Source>(
-        &mut self,
-        start: usize,
-        end: usize,
-        lanes: &Lanes<V>,
-        stripes: &mut [V::Block; TOTALS],
-    ) {
-        let mut at = start;
-        while at < end {
-            let block = Block::first_of(at, end);
-            let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, lanes), block);
-            join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
-            at += block.count();
-        }
-    }
-
-    /// Four places of a run at a time: a maximum waits for the one before it, and memory answers four streams faster than one.
+    /// Four blocks of a run at a time, as a maximum waits for the one before it: from four places where each is longer than a
+    /// page, for memory answers four streams faster than one; but many short ones slower.
     #[inline(always)]
     fn in_any_order<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [f64; TOTALS] {
         const STREAMS: usize = 4;
+        const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
-        let mut stripes = [[V::splat(W::Join::NOTHING); TOTALS]; STREAMS];
-        for at in (start..start + quarter).step_by(BLOCK) {
+        let (apart, step) = if quarter > PAGE { (quarter, BLOCK) } else { (BLOCK, STREAMS * BLOCK) };
+        assert!(self.work.reaches(start + STREAMS * quarter));
+        // A register for each place: a block for each would be all registers that there are.
+        let mut all = [[V::Floats::splat(W::Join::NOTHING); TOTALS]; STREAMS];
+        let mut at = start;
+        for _ in 0..quarter / BLOCK {
             for stream in 0..STREAMS {
-                let terms = self.work.block::<V, S>(Block::full(at + stream * quarter), lanes);
-                join_lanes::<V, W::Join, TOTALS>(&mut stripes[stream], &terms);
+                // SAFETY: by the assertion.
+                let block = unsafe { Block::inside(at + stream * apart) };
+                let terms = self.work.block::<V, S>(block, lanes);
+                for index in 0..TOTALS {
+                    let term = W::Join::half_folded::<V>(terms[index]);
+                    all[stream][index] = W::Join::join(all[stream][index], term);
+                }
+            }
+            at += step;
+        }
+        let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
+        few::<V, S, W, TOTALS>(&mut self.work, start + STREAMS * quarter..end, lanes, &mut stripes);
+        for stream in 0..STREAMS {
+            for index in 0..TOTALS {
+                stripes[index][0] = W::Join::join(stripes[index][0], all[stream][index]);
             }
         }
-        self.few::<V, S>(start + STREAMS * quarter, end, lanes, &mut stripes[0]);
-        let [mut all, rest @ ..] = stripes;
-        for more in &rest {
-            join_lanes::<V, W::Join, TOTALS>(&mut all, more);
-        }
-        let mut totals = [0.0; TOTALS];
-        for index in 0..TOTALS {
-            totals[index] = W::Join::fold::<V>(all[index]).into();
-        }
-        totals
+        folded::<V, W::Join, TOTALS>(&stripes)
     }
+}
+
+/// Walks few elements of one group; their terms are joined to what there is.
+#[inline(always)]
+fn few<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
+    work: &mut W,
+    elements: Range<usize>,
+    lanes: &Lanes<V>,
+    stripes: &mut [V::Block; TOTALS],
+) {
+    let mut at = elements.start;
+    while at < elements.end {
+        let block = Block::first_of(at, elements.end);
+        let terms = masked::<V, W::Join, TOTALS>(work.block::<V, S>(block, lanes), block);
+        join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
+        at += block.count();
+    }
+}
+
+/// The stripes of a short run, or of any order, by halves in f32.
+#[inline(always)]
+fn folded<V: Vectors, J: Join, const TOTALS: usize>(stripes: &[V::Block; TOTALS]) -> [f64; TOTALS] {
+    let mut totals = [0.0; TOTALS];
+    for index in 0..TOTALS {
+        totals[index] = J::fold::<V>(stripes[index]).into();
+    }
+    totals
 }
 
 /// The sum of the stripes, by halves. Outlined: inlined, the compiler splits the accumulators of the loop around it, and

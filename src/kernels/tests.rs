@@ -369,6 +369,8 @@ fn cuts_of_every_kind_give_the_oracles_bits() {
     let cuts = [
         runs(5, 3, 64),
         runs(3, 70, 32),
+        runs(1, 21, 128),
+        runs(2, 9, 256),
         runs(2, 3, 1000),
         Cut::Runs(Runs { outer: 1, groups: 6, len: 300, last_len: 100, cycle: 3 }),
         Cut::Runs(Runs { outer: 1, groups: 4, len: 32, last_len: 7, cycle: 2 }),
@@ -378,6 +380,8 @@ fn cuts_of_every_kind_give_the_oracles_bits() {
         rows(100, 8, 1),
         rows(41, 100, 1),
         rows(33, 255, 1),
+        rows(35, 64, 1),
+        rows(3, 96, 1),
         rows(35, 256, 1),
         rows(3, 1000, 1),
         rows(20, 1100, 1),
@@ -388,6 +392,7 @@ fn cuts_of_every_kind_give_the_oracles_bits() {
         rows(2, 255 * 9, 255),
         Cut::Rows(Rows { tables: 6, rows: 5, last_rows: 2, cycle: 3, columns: 7, repeat: 1 }),
         Cut::Rows(Rows { tables: 4, rows: 32, last_rows: 9, cycle: 2, columns: 300, repeat: 1 }),
+        Cut::Rows(Rows { tables: 5, rows: 32, last_rows: 3, cycle: 5, columns: 32, repeat: 1 }),
         Cut::Rows(Rows { tables: 3, rows: 1, last_rows: 1, cycle: 1, columns: 100, repeat: 30 }),
     ];
     for (seed, cut) in cuts.into_iter().enumerate() {

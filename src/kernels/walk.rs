@@ -15,16 +15,18 @@
 //!   than 8 + 5 roundings, and half the instructions;
 //! - at most 256 *superblocks*, whole tiles whose length depends on n alone, are added in order. Threads may each take some.
 //!
-//! In rows, elements in the same place of up to 16 successive lines join in f32, then those totals join in f64; a line is a
-//! row of 256 elements or more, or as many shorter rows as fit 512. At the end the places of a group join, in order.
+//! In rows, elements in the same place of up to 16 successive lines join in f32, then those totals join in f64. A line is one
+//! row where its parameters can be read from where they are (see [`Rows::are_lines`]), else as many as fit 512 elements. At
+//! the end the places of a group join, in order.
 
 use super::buffer::Block;
 use super::cut::{Cut, Rows, Runs};
-use super::groups::{Groups, Lanes, Source};
+use super::groups::{Groups, Lanes, Reads, Source};
 use super::rows::{Lines, PartOfRows, WalkRows};
-use super::runs::{PartOfRuns, SUPERBLOCKS, WalkRuns, superblock_length};
-use super::vector::Floats;
+use super::runs::{PartOfRuns, SUPERBLOCKS, ShortRun, WalkRuns, superblock_length};
+use super::vector::{Floats, SEVERAL};
 use super::{BLOCK, Isa, Output, Threads, Vectors};
+use std::ops::Range;
 
 /// How two numbers become one total.
 pub(crate) trait Join {
@@ -41,7 +43,12 @@ pub(crate) trait Join {
     /// All lanes, by halves.
     #[inline(always)]
     fn fold<V: Vectors>(block: V::Block) -> f32 {
-        let mut block = block;
+        Self::fold_register(Self::half_folded::<V>(block))
+    }
+
+    /// A block by halves, as far as one register.
+    #[inline(always)]
+    fn half_folded<V: Vectors>(mut block: V::Block) -> V::Floats {
         let mut registers = V::REGISTERS;
         while registers > 1 {
             registers /= 2;
@@ -49,11 +56,14 @@ pub(crate) trait Join {
                 block[register] = Self::join(block[register], block[register + registers]);
             }
         }
-        Self::fold_register(block[0])
+        block[0]
     }
 
     /// All lanes of a register, by halves.
     fn fold_register<F: Floats>(register: F) -> f32;
+
+    /// The same of several registers.
+    fn fold_registers<F: Floats>(registers: &[F; SEVERAL]) -> [f32; SEVERAL];
 }
 
 /// Addition; the total of nothing is 0.
@@ -76,9 +86,15 @@ impl Join for Sum {
     fn fold_register<F: Floats>(register: F) -> f32 {
         register.sum()
     }
+
+    #[inline(always)]
+    fn fold_registers<F: Floats>(registers: &[F; SEVERAL]) -> [f32; SEVERAL] {
+        F::sums(registers)
+    }
 }
 
-/// The larger of numbers that are not NaN and not negative; the total of nothing is 0.
+/// The larger of numbers without a sign, by their bits, which orders them as numbers and puts NaN last; the total of nothing is 0.
+/// (A maximum of floats loses a NaN as soon as the next number comes; looking for it takes two more instructions of four.)
 pub(crate) struct Largest;
 
 impl Join for Largest {
@@ -86,17 +102,22 @@ impl Join for Largest {
 
     #[inline(always)]
     fn join<F: Floats>(a: F, b: F) -> F {
-        a.at_least(b)
+        a.larger_bits(b)
     }
 
     #[inline(always)]
     fn join_exactly(a: f64, b: f64) -> f64 {
-        if a > b { a } else { b }
+        f64::from_bits(a.to_bits().max(b.to_bits()))
     }
 
     #[inline(always)]
     fn fold_register<F: Floats>(register: F) -> f32 {
         register.largest()
+    }
+
+    #[inline(always)]
+    fn fold_registers<F: Floats>(registers: &[F; SEVERAL]) -> [f32; SEVERAL] {
+        F::largest_of_each(registers)
     }
 }
 
@@ -105,6 +126,12 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// How terms are totalled.
     type Join: Join;
 
+    /// What it reads of the parameters of a group.
+    type Reads: Reads;
+
+    /// Whether every buffer that blocks are read from and written to has the elements before `end`. Unsafe code rests on it.
+    fn reaches(&self, end: usize) -> bool;
+
     /// Handles one block and gives the terms of its elements; what those of lanes past its count are does not matter.
     /// Implementations are `#[inline(always)]`, as is everything that they call; a closure would be compiled for the
     /// baseline wherever the compiler chose not to inline it.
@@ -112,9 +139,39 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// Every input is read before any output is written: exact in-place calls rest on it.
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS];
 
+    /// Handles the whole blocks of some elements and joins their terms to `stripes`.
+    #[inline(always)]
+    fn whole_blocks<V: Vectors, S: Source>(
+        &mut self,
+        elements: Range<usize>,
+        lanes: &Lanes<V>,
+        stripes: &mut [V::Block; TOTALS],
+    ) {
+        assert!(self.reaches(elements.end));
+        let mut at = elements.start;
+        while at < elements.end {
+            // SAFETY: by the assertion.
+            let terms = self.block::<V, S>(unsafe { Block::inside(at) }, lanes);
+            join_lanes::<V, Self::Join, TOTALS>(stripes, &terms);
+            at += BLOCK;
+        }
+    }
+
     /// Takes the totals of a group of `count` elements.
     fn total(&mut self, group: usize, count: usize, totals: [f64; TOTALS]) {
         let _ = (group, count, totals);
+    }
+
+    /// Takes the totals of consecutive groups of `count` elements each.
+    #[inline(always)]
+    fn total_each(&mut self, first: usize, count: usize, totals: [&[f64]; TOTALS]) {
+        for index in 0..totals.first().map_or(0, |totals| totals.len()) {
+            let mut total = [0.0; TOTALS];
+            for number in 0..TOTALS {
+                total[number] = totals[number][index];
+            }
+            self.total(first + index, count, total);
+        }
     }
 
     /// The same work for another thread.
@@ -156,6 +213,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     pub(crate) fn run_on(self, threads: Threads) {
         // A quotient by multiplication needs ordinary steps; the baseline divides.
         let isa = if self.groups.are_ordinary() { Isa::current() } else { Isa::baseline() };
+        if let Some(len) = self.cut.short_run() {
+            return isa.run(ShortRun { work: &self.work, len, groups: self.groups });
+        }
         match threads.parts(self.cut.elements()) {
             1 => self.run(isa),
             parts => self.run_divided(isa, threads, parts),
@@ -194,8 +254,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     }
 }
 
-/// Never inlined: each kernel is compiled once, not once per caller.
-#[inline(never)]
+#[inline(always)]
 fn run_part<W: Work<TOTALS>, const TOTALS: usize>(
     isa: Isa,
     work: W,
@@ -261,17 +320,36 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
     }
 }
 
+/// Ones for as many lanes as a block has, zeros for as many more.
+static LANES: [u32; 2 * BLOCK] = {
+    let mut lanes = [0; 2 * BLOCK];
+    let mut lane = 0;
+    while lane < BLOCK {
+        lanes[lane] = u32::MAX;
+        lane += 1;
+    }
+    lanes
+};
+
 /// Nothing in the lanes past a block's count.
 #[inline(always)]
 pub(super) fn masked<V: Vectors, J: Join, const TOTALS: usize>(
     mut terms: [V::Block; TOTALS],
     block: Block,
 ) -> [V::Block; TOTALS] {
-    if block.count() < BLOCK {
+    if TOTALS > 0 && block.count() < BLOCK {
+        let ones = &LANES[BLOCK - block.count()..2 * BLOCK - block.count()];
+        // SAFETY: the slice has a block of floats.
+        let mask = unsafe { V::load(ones.as_ptr().cast()) };
         for index in 0..TOTALS {
-            let mut lanes = V::to_array(terms[index]);
-            lanes[block.count()..].fill(J::NOTHING);
-            terms[index] = V::from_array(&lanes);
+            for register in 0..V::REGISTERS {
+                terms[index][register] = terms[index][register].and(mask[register]);
+                if J::NOTHING != 0.0 {
+                    let others = mask[register].xor(V::Floats::splat(f32::from_bits(!0)));
+                    let nothing = V::Floats::splat(J::NOTHING).and(others);
+                    terms[index][register] = terms[index][register].or(nothing);
+                }
+            }
         }
     }
     terms
@@ -301,7 +379,6 @@ pub(super) fn join_all<J: Join, const TOTALS: usize>(a: [f64; TOTALS], b: [f64; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ops::Range;
 
     /// Every element of every part, once.
     #[test]

@@ -8,8 +8,9 @@
 
 use super::parameter::Parameter;
 use super::range::{CodeRange, half};
+use super::zeros;
 use crate::calibrate::observer::Observer;
-use crate::calibrate::{self, Calibrated, ScaleInit, Target};
+use crate::calibrate::{self, Calibrated, Calibration, ScaleInit, Target};
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
 use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Rounding, Threads};
@@ -332,53 +333,76 @@ impl Grid {
         self.layout.cut(w.len())?;
         let rotated = if self.rotates(w.len()) { Some(self.rotated(w)?) } else { None };
         let w = rotated.as_deref().map_or(w, Input::from);
-        let calibrated = calibrate::calibrate(w, &self.layout, self.target(), method, self.threads)?;
-        self.take_over_calibrated(calibrated)
+        let calibration = calibrate::calibrate(w, &self.layout, self.target(), method, self.threads)?;
+        self.take_over_calibration(calibration)
     }
 
     /// As [`init_scale`](Self::init_scale), from what an observer remembers of each group.
     pub(crate) fn init_scale_from(&mut self, observer: &Observer, method: ScaleInit) -> Result<(), Error> {
         method.validate()?;
         check_length("observer", observer.group_count(), self.groups())?;
-        self.take_over_calibrated(observer.calibrate(self.target(), method)?)
+        self.take_over_calibration(Calibration::Each(observer.calibrate(self.target(), method)?))
     }
 
     /// What scales are calibrated for.
     fn target(&self) -> Target {
-        Target { bounds: self.bounds(), zero_point: self.home(), symmetric: self.symmetric, rounding: self.rounding }
+        let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.rounding);
+        Target { bounds, zero_point, symmetric: self.symmetric, rounding }
     }
 
-    fn take_over_calibrated(&mut self, calibrated: Vec<Calibrated>) -> Result<(), Error> {
-        let (parameter, bounds, zero_point) = (self.parameter, self.bounds(), self.home());
-        self.take_over(
-            self.layout,
-            calibrated.into_iter().map(|group| match group {
-                Calibrated::MaxAbs(max_abs) => {
-                    (parameter.scale_from_max_abs(max_abs, bounds.max - zero_point), zero_point)
+    fn take_over_calibration(&mut self, calibration: Calibration) -> Result<(), Error> {
+        let (layout, parameter, bounds, zero_point) = (self.layout, self.parameter, self.bounds(), self.home());
+        match calibration {
+            Calibration::MaxAbs(mut scales) => {
+                self.scales_from_max_abs(&mut scales)?;
+                self.take_over(layout, scales, std::iter::repeat_n(zero_point, layout.groups()))
+            }
+            Calibration::Each(groups) => {
+                let mut scales = zeros(groups.len())?;
+                for (scale, group) in scales.iter_mut().zip(&groups) {
+                    *scale = match *group {
+                        Calibrated::MaxAbs(max_abs) => parameter.scale_from_max_abs(max_abs, bounds.max - zero_point),
+                        Calibrated::Step { step, .. } => parameter.scale_from_step(step),
+                    };
                 }
-                Calibrated::Step { step, zero_point } => (parameter.scale_from_step(step), zero_point),
-            }),
-        )
+                let zero_points = groups.into_iter().map(|group| match group {
+                    Calibrated::MaxAbs(_) => zero_point,
+                    Calibrated::Step { zero_point, .. } => zero_point,
+                });
+                self.take_over(layout, scales, zero_points)
+            }
+        }
+    }
+
+    /// Makes each of some largest magnitudes the scale of its group.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for one that is none.
+    pub(super) fn scales_from_max_abs(&self, maxima: &mut [f32]) -> Result<(), Error> {
+        let largest_level = self.bounds().max - self.home();
+        for number in maxima.iter_mut() {
+            *number = self.parameter.scale_from_max_abs(*number, largest_level);
+        }
+        self.check_scales(maxima)
     }
 
     /// Takes over a layout, every group with the same scale and no zero point or offset of its own.
     pub(super) fn restart(&mut self, layout: Layout, scale: f32) -> Result<(), Error> {
-        let zero_point = self.home();
-        self.take_over(layout, std::iter::repeat_n((scale, zero_point), layout.groups()))
+        let mut scales = zeros(layout.groups())?;
+        scales.fill(scale);
+        self.take_over(layout, scales, std::iter::repeat_n(self.home(), layout.groups()))
     }
 
     /// Takes over a layout, its scales and zero points, or nothing.
-    fn take_over(&mut self, layout: Layout, new: impl Iterator<Item = (f32, f32)>) -> Result<(), Error> {
-        let mut scales = Vec::new();
-        let mut groups = Vec::new();
-        scales.try_reserve_exact(layout.groups())?;
-        groups.try_reserve_exact(layout.groups())?;
-        for (scale, zero_point) in new {
-            self.check_scale("the scale of w", scale)?;
-            scales.push(scale);
-            groups.push(Group { step: self.parameter.step(scale), zero_point, offset: 0.0 });
-        }
-        self.parameters = Parameters::new(groups.len(), groups.into_iter())?;
+    fn take_over(
+        &mut self,
+        layout: Layout,
+        scales: Vec<f32>,
+        zero_points: impl Iterator<Item = f32>,
+    ) -> Result<(), Error> {
+        self.check_scales(&scales)?;
+        let parameter = self.parameter;
+        self.parameters.replace(scales.iter().map(|scale| parameter.step(*scale)), zero_points)?;
         (self.layout, self.scales) = (layout, scales);
         Ok(())
     }
@@ -396,14 +420,23 @@ impl Grid {
         if group < count { Ok(()) } else { Err(Error::IndexOutOfRange { argument: "group", index: group, count }) }
     }
 
-    pub(super) fn check_scale(&self, argument: &'static str, scale: f32) -> Result<(), Error> {
+    /// Refuses scales that a calibration must not have come to.
+    fn check_scales(&self, scales: &[f32]) -> Result<(), Error> {
+        // Without a way out of the loop, so that it vectorises.
+        if scales.iter().fold(true, |all, scale| all & self.allows(*scale)) {
+            return Ok(());
+        }
+        scales.iter().try_for_each(|scale| self.check_scale("the scale of w", *scale))
+    }
+
+    fn check_scale(&self, argument: &'static str, scale: f32) -> Result<(), Error> {
         check_argument(argument, self.allows(scale), scale, ALLOWED_SCALE)
     }
 
     /// Whether a scale keeps the grid's invariant: finite and positive, like its step.
     fn allows(&self, scale: f32) -> bool {
         let step = self.parameter.step(scale);
-        scale > 0.0 && step > 0.0 && step.is_finite()
+        (scale > 0.0) & (step > 0.0) & step.is_finite()
     }
 }
 

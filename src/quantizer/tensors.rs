@@ -4,8 +4,8 @@ use super::grid::{Grid, check_length, check_optional};
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Group, Groups, Input, Lsq, Output, Parameters,
-    PassThrough, Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
+    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters, PassThrough,
+    Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
 
@@ -50,6 +50,8 @@ macro_rules! with_ranged_estimator {
     };
 }
 
+// What is `pub(crate)` is not marked for inlining: through the provided methods of the public trait, each crate that uses one would
+// compile the kernels again.
 impl Grid {
     pub(crate) fn forward(
         &self,
@@ -96,17 +98,12 @@ impl Grid {
         let rotation = if self.rotates(w.len()) { Some(self.rotation(w.len())?) } else { None };
         let rotated = if rotation.is_some() { Some(self.rotated(w)?) } else { None };
         let quantized = rotated.as_deref().map_or(w, Input::from);
-        let maxima = calibrate::max_abs(quantized, cut, count, self.threads)?;
-        let (bounds, zero_point) = (self.bounds(), self.home());
-        let mut groups = Vec::new();
-        groups.try_reserve_exact(count)?;
-        for max_abs in &maxima {
-            let scale = self.parameter.scale_from_max_abs(*max_abs, bounds.max - zero_point);
-            self.check_scale("the scale of w", scale)?;
-            groups.push((scale, Group { step: self.parameter.step(scale), zero_point, offset: 0.0 }));
-        }
-        let parameters = Parameters::new(count, groups.iter().map(|(_, group)| *group))?;
-        for (index, (scale, _)) in groups.iter().enumerate() {
+        let mut own = calibrate::max_abs(quantized, cut, count, self.threads)?;
+        self.scales_from_max_abs(&mut own)?;
+        let steps = own.iter().map(|scale| self.parameter.step(*scale));
+        let mut parameters = Parameters::default();
+        parameters.replace(steps, std::iter::repeat_n(self.home(), count))?;
+        for (index, scale) in own.iter().enumerate() {
             scales.set(index, *scale);
         }
         match (rotation, values) {

@@ -82,7 +82,8 @@ pub unsafe extern "C" fn diffquant_quantizer_init_scale_with(
 ///
 /// MAX_ABS and MIN_MAX are exact, from the range of any observer. PERCENTILE, MSE and LSQ need a histogram, in which a bin is
 /// 1/16 of a power of two wide: elements are taken to be spread evenly in a bin. The observer's group g gives scale g, so
-/// there must be as many groups as scales. Otherwise as diffquant_quantizer_init_scale_with. Allocates.
+/// there must be as many groups as scales. A quantizer with incoherence quantizes rotated rows: its observer has to have seen
+/// rotated batches, see diffquant_rotation. Otherwise as diffquant_quantizer_init_scale_with. Allocates.
 ///
 /// @param quantizer the quantizer to change
 /// @param observer what has seen the data; it stays as it is

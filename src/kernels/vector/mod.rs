@@ -22,6 +22,12 @@ pub(super) use x86::{Avx2, Avx512, Sse2};
 use super::BLOCK;
 use std::ops::IndexMut;
 
+/// Registers that [`Floats::sums`] adds up at a time.
+pub(super) const SEVERAL: usize = 8;
+
+/// 1.5 * 2^23: a sum with it has no bits left for a fraction, so the addition rounds, half to even.
+const NO_FRACTION: f32 = 12_582_912.0;
+
 /// A register of f32 lanes. Methods are `#[inline(always)]`; those of an instruction set run only where it was detected.
 pub(crate) trait Floats: Copy {
     /// A choice per lane.
@@ -57,14 +63,17 @@ pub(crate) trait Floats: Copy {
     /// `self * factor + summand`, rounded once. Only where [`Vectors::FUSES`].
     fn times_plus(self, factor: Self, summand: Self) -> Self;
 
-    /// `self - level * step`, rounded once, for a product that f64 holds exactly.
-    fn minus_product(self, level: Self, step: Self) -> Self;
+    /// `self * factor - subtrahend`, rounded once, for a product that f64 holds exactly.
+    fn times_minus(self, factor: Self, subtrahend: Self) -> Self;
 
     /// The larger of two; `self` where it is NaN.
     fn at_least(self, bound: Self) -> Self;
 
     /// The smaller of two; `self` where it is NaN.
     fn at_most(self, bound: Self) -> Self;
+
+    /// The one whose bits are larger as a signed whole number: the larger of two numbers without a sign, and NaN beside any.
+    fn larger_bits(self, other: Self) -> Self;
 
     /// Bits that both have.
     fn and(self, other: Self) -> Self;
@@ -75,6 +84,18 @@ pub(crate) trait Floats: Copy {
     /// Bits that one of them has.
     fn xor(self, other: Self) -> Self;
 
+    /// The nearest whole number, half to even, of a magnitude up to 2^22, or NaN; the sign of a zero is not promised.
+    fn rounded(self) -> Self;
+
+    /// The nearest whole number, half to even, as an i32 in each lane's bits; 0 for NaN. Up to 2^15 - 1 in magnitude.
+    fn to_whole(self) -> Self;
+
+    /// The float of each lane's i32.
+    fn from_whole(self) -> Self;
+
+    /// The sum of i32s.
+    fn whole_plus(self, other: Self) -> Self;
+
     /// Where `self < other`.
     fn is_below(self, other: Self) -> Self::Mask;
 
@@ -83,9 +104,6 @@ pub(crate) trait Floats: Copy {
 
     /// Where there is no NaN.
     fn is_number(self) -> Self::Mask;
-
-    /// Where both hold.
-    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask;
 
     /// `self` where `mask` holds, else 0.
     fn only(self, mask: Self::Mask) -> Self;
@@ -99,8 +117,14 @@ pub(crate) trait Floats: Copy {
     /// The sum of the lanes: lanes i and i + half, over and over.
     fn sum(self) -> f32;
 
-    /// The largest lane.
+    /// The lane whose bits are largest, as by [`larger_bits`](Self::larger_bits).
     fn largest(self) -> f32;
+
+    /// The sum of each of several registers, as [`sum`](Self::sum) gives it: one by one, each would wait for itself.
+    fn sums(registers: &[Self; SEVERAL]) -> [f32; SEVERAL];
+
+    /// The largest lane of each.
+    fn largest_of_each(registers: &[Self; SEVERAL]) -> [f32; SEVERAL];
 
     /// The magnitude.
     #[inline(always)]
@@ -129,6 +153,9 @@ pub(crate) trait Vectors: Copy {
     /// Whether [`Floats::times_plus`] is one instruction.
     const FUSES: bool;
 
+    /// Whether what is common is compiled apart: faster, and several times the code. Not of instruction sets that few run.
+    const SPECIALISES: bool;
+
     fn splat(number: f32) -> Self::Block;
 
     /// Reads `count` floats, at most a block; lanes past them are 0.
@@ -146,8 +173,11 @@ pub(crate) trait Vectors: Copy {
     /// A block of bytes in registers.
     type Bytes: Copy;
 
-    /// The lowest byte of each lane's bits.
-    fn low_bytes(block: Self::Block) -> Self::Bytes;
+    /// Whether there is a NaN.
+    fn has_nan(block: Self::Block) -> bool;
+
+    /// The bytes of i32s that are whole numbers from -128 to 127.
+    fn to_bytes(whole: Self::Block) -> Self::Bytes;
 
     /// Writes a block of bytes, past the cache if that is asked for and `to` is aligned for it.
     ///

@@ -1,6 +1,6 @@
 //! A block as an array, in plain Rust: what the compiler makes of its loops is up to it.
 
-use super::{BLOCK, Floats, Vectors};
+use super::{BLOCK, Floats, NO_FRACTION, SEVERAL, Vectors};
 
 /// A whole block as one register. (Arrays of four were tried: eight of them, unrolled, took the compiler ten minutes.)
 #[derive(Clone, Copy)]
@@ -28,6 +28,11 @@ fn test(a: Array, b: Array, holds: impl Fn(f32, f32) -> bool) -> [bool; BLOCK] {
         result[lane] = holds(a.0[lane], b.0[lane]);
     }
     result
+}
+
+#[inline(always)]
+fn larger_bits(a: f32, b: f32) -> f32 {
+    if a.to_bits().cast_signed() > b.to_bits().cast_signed() { a } else { b }
 }
 
 /// Lane i and lane i + half, over and over.
@@ -101,16 +106,39 @@ impl Floats for Array {
     }
 
     #[inline(always)]
-    fn minus_product(self, level: Self, step: Self) -> Self {
+    fn times_minus(self, factor: Self, subtrahend: Self) -> Self {
         if Plain::FUSES {
-            return map(level, self, |level, _| -level).times_plus(step, self);
+            return self.times_plus(factor, map(subtrahend, self, |subtrahend, _| -subtrahend));
         }
         let mut result = self;
         for lane in 0..BLOCK {
-            let product = f64::from(level.0[lane]) * f64::from(step.0[lane]);
-            result.0[lane] = (f64::from(self.0[lane]) - product) as f32;
+            let product = f64::from(self.0[lane]) * f64::from(factor.0[lane]);
+            result.0[lane] = (product - f64::from(subtrahend.0[lane])) as f32;
         }
         result
+    }
+
+    #[inline(always)]
+    fn rounded(self) -> Self {
+        self.plus(Self::splat(NO_FRACTION)).minus(Self::splat(NO_FRACTION))
+    }
+
+    #[inline(always)]
+    fn to_whole(self) -> Self {
+        // The bits of neighbouring sums are neighbours.
+        let whole =
+            map_bits(self.plus(Self::splat(NO_FRACTION)), self, |sum, _| sum.wrapping_sub(NO_FRACTION.to_bits()));
+        whole.only(self.is_number())
+    }
+
+    #[inline(always)]
+    fn from_whole(self) -> Self {
+        map(self, self, |whole, _| whole.to_bits().cast_signed() as f32)
+    }
+
+    #[inline(always)]
+    fn whole_plus(self, other: Self) -> Self {
+        map_bits(self, other, u32::wrapping_add)
     }
 
     #[inline(always)]
@@ -121,6 +149,11 @@ impl Floats for Array {
     #[inline(always)]
     fn at_most(self, bound: Self) -> Self {
         map(self, bound, |number, bound| if bound < number { bound } else { number })
+    }
+
+    #[inline(always)]
+    fn larger_bits(self, other: Self) -> Self {
+        map(self, other, larger_bits)
     }
 
     #[inline(always)]
@@ -154,15 +187,6 @@ impl Floats for Array {
     }
 
     #[inline(always)]
-    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask {
-        let mut result = a;
-        for lane in 0..BLOCK {
-            result[lane] &= b[lane];
-        }
-        result
-    }
-
-    #[inline(always)]
     fn only(self, mask: Self::Mask) -> Self {
         self.or_else(mask, Self::splat(0.0))
     }
@@ -188,7 +212,17 @@ impl Floats for Array {
 
     #[inline(always)]
     fn largest(self) -> f32 {
-        fold(self.0, f32::max)
+        fold(self.0, larger_bits)
+    }
+
+    #[inline(always)]
+    fn sums(registers: &[Self; SEVERAL]) -> [f32; SEVERAL] {
+        registers.map(Self::sum)
+    }
+
+    #[inline(always)]
+    fn largest_of_each(registers: &[Self; SEVERAL]) -> [f32; SEVERAL] {
+        registers.map(Self::largest)
     }
 }
 
@@ -202,6 +236,7 @@ impl Vectors for Plain {
     type Bytes = [i8; BLOCK];
 
     const FUSES: bool = cfg!(target_arch = "aarch64");
+    const SPECIALISES: bool = false;
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {
@@ -224,8 +259,14 @@ impl Vectors for Plain {
     }
 
     #[inline(always)]
-    fn low_bytes(block: Self::Block) -> Self::Bytes {
-        Self::to_array(block).map(|lane| lane.to_bits() as i8)
+    fn has_nan(block: Self::Block) -> bool {
+        // All lanes, without leaving early.
+        Self::to_array(block).iter().fold(false, |found, lane| found | lane.is_nan())
+    }
+
+    #[inline(always)]
+    fn to_bytes(whole: Self::Block) -> Self::Bytes {
+        Self::to_array(whole).map(|lane| lane.to_bits() as i8)
     }
 
     #[inline(always)]

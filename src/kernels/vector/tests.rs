@@ -1,7 +1,7 @@
 //! Every operation, as each instruction set of this machine has it, against plain Rust.
 
 use super::plain::Plain;
-use super::{Avx2, Avx512, BLOCK, Floats, Sse2, Vectors};
+use super::{Avx2, Avx512, BLOCK, Floats, SEVERAL, Sse2, Vectors};
 
 /// Zeros, ties, bounds, subnormals, infinities and NaN.
 const NUMBERS: [f32; 18] = [
@@ -32,13 +32,15 @@ type Operation<V> = fn(<V as Vectors>::Floats, <V as Vectors>::Floats) -> <V as 
 fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let (first, second) = (V::from_array(a), V::from_array(b));
     let mut results = Vec::new();
-    let operations: [Operation<V>; 17] = [
+    let operations: [Operation<V>; 19] = [
         |a, b| a.plus(b),
         |a, b| a.minus(b),
         |a, b| a.times(b),
         |a, b| a.over(b),
         |a, b| a.at_least(b),
         |a, b| a.at_most(b),
+        |a, b| a.larger_bits(b),
+        |a, b| a.whole_plus(b),
         |a, b| a.and(b),
         |a, b| a.or(b),
         |a, b| a.xor(b),
@@ -47,7 +49,7 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
         |a, b| a.except(a.is_below(b)),
         |a, b| a.or_else(a.equals(b), b),
         |a, b| b.only(a.is_number()),
-        |a, b| a.only(V::Floats::both(a.is_number(), b.is_number())),
+        |a, b| a.only(a.is_number()).only(b.is_number()),
         |a, _| a.swapped::<1>(),
         |a, _| a.swapped::<2>(),
     ];
@@ -69,20 +71,46 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     }
     let bytes: [i8; BLOCK] = std::array::from_fn(|lane| (lane * 37 + 5) as u8 as i8);
     results.push(V::to_array(V::from_bytes(&bytes)).to_vec());
-    results.push(V::bytes_to_array(V::low_bytes(first)).map(f32::from).to_vec());
+    // Rounding is for small numbers; the sign of a zero is not promised.
+    let small = V::from_array(&a.map(|number| if number.is_nan() { number } else { number.clamp(-128.0, 127.0) }));
+    let numbers = V::from_array(&a.map(|number| if number.is_nan() || number.abs() <= 128.0 { number } else { 0.5 }));
+    let (mut whole, mut floats, mut rounded) = (small, small, small);
+    for register in 0..V::REGISTERS {
+        whole[register] = small[register].to_whole();
+        floats[register] = whole[register].from_whole();
+        rounded[register] = numbers[register].rounded().plus(V::Floats::splat(0.0));
+    }
+    results.extend([V::to_array(whole).to_vec(), V::to_array(floats).to_vec(), V::to_array(rounded).to_vec()]);
+    results.push(V::bytes_to_array(V::to_bytes(whole)).map(f32::from).to_vec());
+    results.push(vec![f32::from(u8::from(V::has_nan(first))), f32::from(u8::from(V::has_nan(numbers)))]);
+    for lane in 0..BLOCK {
+        let mut one = [1.0; BLOCK];
+        one[lane] = f32::NAN;
+        results.push(vec![f32::from(u8::from(V::has_nan(V::from_array(&one))))]);
+    }
     for streamed in [false, true] {
         for offset in [0, 1, 16] {
             let mut room = [3i8; 3 * BLOCK];
             let start = room.as_ptr().align_offset(32) + offset;
             // SAFETY: the room has three blocks, of which the alignment and the offset take less than two.
-            unsafe { V::store_bytes(V::low_bytes(first), room.as_mut_ptr().add(start), streamed) };
+            unsafe { V::store_bytes(V::to_bytes(whole), room.as_mut_ptr().add(start), streamed) };
             results.push(room[start..start + BLOCK].iter().map(|byte| f32::from(*byte)).collect());
         }
     }
-    let finite = a.map(|number| if number.abs() < 1e9 { number } else { 1.0 });
-    let registers = V::from_array(&finite);
+    let magnitudes = a.map(|number| if number.abs() < 1e9 { number.abs() } else { 1.0 });
+    let registers = V::from_array(&magnitudes);
     results
         .push((0..V::REGISTERS).map(|register| registers[register].largest()).reduce(f32::max).into_iter().collect());
+    // Several registers at a time give the bits of one.
+    let mut several = [registers[0]; SEVERAL];
+    for at in 0..SEVERAL {
+        several[at] = registers[at % V::REGISTERS].times(V::Floats::splat(1.0 + at as f32));
+    }
+    let (sums, largest) = (V::Floats::sums(&several), V::Floats::largest_of_each(&several));
+    for at in 0..SEVERAL {
+        assert_eq!(sums[at].to_bits(), several[at].sum().to_bits());
+        assert_eq!(largest[at].to_bits(), several[at].largest().to_bits());
+    }
     let bits = |number: f32| if number.is_nan() { f32::NAN.to_bits() } else { number.to_bits() };
     results.into_iter().map(|result| result.into_iter().map(bits).collect()).collect()
 }

@@ -1,7 +1,7 @@
 //! Vectors of x86-64. The types of an instruction set are to be named only in a function that enables it: that is the promise
 //! on which every SAFETY comment here rests.
 
-use super::{BLOCK, Floats, Vectors};
+use super::{BLOCK, Floats, NO_FRACTION, SEVERAL, Vectors};
 use crate::kernels::buffer::copy_few;
 use std::arch::x86_64::*;
 
@@ -83,6 +83,9 @@ macro_rules! floats {
     };
 }
 
+// `to_whole`: what is no number becomes i32::MIN, whose low 16 bits are 0. Multiplying those by 1 and the high ones by 0 leaves it 0,
+// and any whole number of 16 bits as it is.
+
 /// Methods that are one expression over registers.
 macro_rules! methods {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty = $body:expr;)*) => {
@@ -96,19 +99,77 @@ macro_rules! methods {
     };
 }
 
+#[inline(always)]
+fn larger_bits<F: Floats>(a: F, b: F) -> F {
+    a.larger_bits(b)
+}
+
+/// [`Floats::sums`] and [`Floats::largest_of_each`] for registers of four or eight lanes. Lanes that belong together come to lie
+/// in two registers, in the place that their result will have.
+macro_rules! folds {
+    ($($name:ident: $lanes:tt by $join:ident;)*) => {
+        $(
+            #[inline(always)]
+            fn $name(registers: &[Self; SEVERAL]) -> [f32; SEVERAL] {
+                let mut folded = [0.0; SEVERAL];
+                // SAFETY: the module's promise; the array has room for eight.
+                unsafe { folds!(@ $lanes $join registers folded) };
+                folded
+            }
+        )*
+    };
+    (@ 4 $join:ident $registers:ident $folded:ident) => {{
+        for at in [0, 4] {
+            let [a, b, c, d] = [$registers[at], $registers[at + 1], $registers[at + 2], $registers[at + 3]];
+            let ab = $join(_mm_shuffle_ps::<0x44>(a, b), _mm_shuffle_ps::<0xee>(a, b));
+            let cd = $join(_mm_shuffle_ps::<0x44>(c, d), _mm_shuffle_ps::<0xee>(c, d));
+            let all = $join(_mm_shuffle_ps::<0x88>(ab, cd), _mm_shuffle_ps::<0xdd>(ab, cd));
+            _mm_storeu_ps($folded.as_mut_ptr().add(at), all);
+        }
+    }};
+    (@ 8 $join:ident $registers:ident $folded:ident) => {{
+        let mut four = [$registers[0]; 4];
+        for at in 0..4 {
+            let (a, b) = ($registers[at], $registers[at + 4]);
+            let low = _mm256_insertf128_ps::<1>(a, _mm256_castps256_ps128(b));
+            four[at] = $join(low, _mm256_permute2f128_ps::<0x31>(a, b));
+        }
+        let [a, b, c, d] = four;
+        let ab = $join(_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b));
+        let cd = $join(_mm256_shuffle_ps::<0x44>(c, d), _mm256_shuffle_ps::<0xee>(c, d));
+        let all = $join(_mm256_shuffle_ps::<0x88>(ab, cd), _mm256_shuffle_ps::<0xdd>(ab, cd));
+        _mm256_storeu_ps($folded.as_mut_ptr(), all);
+    }};
+    (@ 16 $join:ident $registers:ident $folded:ident) => {{
+        let mut halves = [__m256::splat(0.0); SEVERAL];
+        for at in 0..SEVERAL {
+            let high = _mm512_extractf32x8_ps::<1>($registers[at]);
+            halves[at] = $join(_mm512_castps512_ps256($registers[at]), high);
+        }
+        folds!(@ 8 $join halves $folded);
+    }};
+}
+
 floats! {
     __m128, 4, __m128,
     _mm_set1_ps _mm_loadu_ps _mm_storeu_ps _mm_stream_ps
     _mm_add_ps _mm_sub_ps _mm_mul_ps _mm_div_ps _mm_max_ps _mm_min_ps,
 
     methods! {
+        rounded(self: Self) -> Self = _mm_sub_ps(_mm_add_ps(self, _mm_set1_ps(NO_FRACTION)), _mm_set1_ps(NO_FRACTION));
+        to_whole(self: Self) -> Self = _mm_castsi128_ps(_mm_madd_epi16(_mm_cvtps_epi32(self), _mm_set1_epi32(1)));
+        from_whole(self: Self) -> Self = _mm_cvtepi32_ps(_mm_castps_si128(self));
+        whole_plus(self: Self, other: Self) -> Self = _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(self), _mm_castps_si128(other)));
+        larger_bits(self: Self, other: Self) -> Self = {
+            let is_larger = _mm_cmpgt_epi32(_mm_castps_si128(self), _mm_castps_si128(other));
+            self.or_else(_mm_castsi128_ps(is_larger), other)
+        };
         and(self: Self, other: Self) -> Self = _mm_and_ps(self, other);
         or(self: Self, other: Self) -> Self = _mm_or_ps(self, other);
         xor(self: Self, other: Self) -> Self = _mm_xor_ps(self, other);
         is_below(self: Self, other: Self) -> Self::Mask = _mm_cmplt_ps(self, other);
         equals(self: Self, other: Self) -> Self::Mask = _mm_cmpeq_ps(self, other);
         is_number(self: Self) -> Self::Mask = _mm_cmpord_ps(self, self);
-        both(a: Self::Mask, b: Self::Mask) -> Self::Mask = _mm_and_ps(a, b);
         only(self: Self, mask: Self::Mask) -> Self = _mm_and_ps(self, mask);
         or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm_or_ps(_mm_and_ps(mask, self), _mm_andnot_ps(mask, other));
     }
@@ -119,15 +180,15 @@ floats! {
     }
 
     #[inline(always)]
-    fn minus_product(self, level: Self, step: Self) -> Self {
+    fn times_minus(self, factor: Self, subtrahend: Self) -> Self {
         // SAFETY: the module's promise.
         unsafe {
-            let difference = |w, level, step| {
-                let product = _mm_mul_pd(_mm_cvtps_pd(level), _mm_cvtps_pd(step));
-                _mm_cvtpd_ps(_mm_sub_pd(_mm_cvtps_pd(w), product))
+            let difference = |number, factor, subtrahend| {
+                let product = _mm_mul_pd(_mm_cvtps_pd(number), _mm_cvtps_pd(factor));
+                _mm_cvtpd_ps(_mm_sub_pd(product, _mm_cvtps_pd(subtrahend)))
             };
             let high = |register| _mm_movehl_ps(register, register);
-            _mm_movelh_ps(difference(self, level, step), difference(high(self), high(level), high(step)))
+            _mm_movelh_ps(difference(self, factor, subtrahend), difference(high(self), high(factor), high(subtrahend)))
         }
     }
 
@@ -156,9 +217,14 @@ floats! {
     fn largest(self) -> f32 {
         // SAFETY: the module's promise.
         unsafe {
-            let two = _mm_max_ps(self, _mm_movehl_ps(self, self));
-            _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
+            let two = self.larger_bits(_mm_movehl_ps(self, self));
+            _mm_cvtss_f32(two.larger_bits(_mm_shuffle_ps::<1>(two, two)))
         }
+    }
+
+    folds! {
+        sums: 4 by _mm_add_ps;
+        largest_of_each: 4 by larger_bits;
     }
 }
 
@@ -168,19 +234,28 @@ floats! {
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_max_ps _mm256_min_ps,
 
     methods! {
+        times_minus(self: Self, factor: Self, subtrahend: Self) -> Self = _mm256_fmsub_ps(self, factor, subtrahend);
+        rounded(self: Self) -> Self = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self);
+        to_whole(self: Self) -> Self = _mm256_castsi256_ps(_mm256_madd_epi16(_mm256_cvtps_epi32(self), _mm256_set1_epi32(1)));
+        from_whole(self: Self) -> Self = _mm256_cvtepi32_ps(_mm256_castps_si256(self));
+        whole_plus(self: Self, other: Self) -> Self = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(self), _mm256_castps_si256(other)));
+        larger_bits(self: Self, other: Self) -> Self = _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(self), _mm256_castps_si256(other)));
         and(self: Self, other: Self) -> Self = _mm256_and_ps(self, other);
         or(self: Self, other: Self) -> Self = _mm256_or_ps(self, other);
         xor(self: Self, other: Self) -> Self = _mm256_xor_ps(self, other);
         times_plus(self: Self, factor: Self, summand: Self) -> Self = _mm256_fmadd_ps(self, factor, summand);
-        minus_product(self: Self, level: Self, step: Self) -> Self = _mm256_fnmadd_ps(level, step, self);
         is_below(self: Self, other: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_LT_OQ>(self, other);
         equals(self: Self, other: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_EQ_OQ>(self, other);
         is_number(self: Self) -> Self::Mask = _mm256_cmp_ps::<_CMP_ORD_Q>(self, self);
-        both(a: Self::Mask, b: Self::Mask) -> Self::Mask = _mm256_and_ps(a, b);
         only(self: Self, mask: Self::Mask) -> Self = _mm256_and_ps(self, mask);
         or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm256_blendv_ps(other, self, mask);
         sum(self: Self) -> f32 = Floats::sum(_mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self)));
-        largest(self: Self) -> f32 = Floats::largest(_mm_max_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self)));
+        largest(self: Self) -> f32 = Floats::largest(_mm256_castps256_ps128(self).larger_bits(_mm256_extractf128_ps::<1>(self)));
+    }
+
+    folds! {
+        sums: 8 by _mm256_add_ps;
+        largest_of_each: 8 by larger_bits;
     }
 
     #[inline(always)]
@@ -203,23 +278,28 @@ floats! {
     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_max_ps _mm512_min_ps,
 
     methods! {
+        times_minus(self: Self, factor: Self, subtrahend: Self) -> Self = _mm512_fmsub_ps(self, factor, subtrahend);
+        rounded(self: Self) -> Self = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self);
+        to_whole(self: Self) -> Self = _mm512_castsi512_ps(_mm512_madd_epi16(_mm512_cvtps_epi32(self), _mm512_set1_epi32(1)));
+        from_whole(self: Self) -> Self = _mm512_cvtepi32_ps(_mm512_castps_si512(self));
+        whole_plus(self: Self, other: Self) -> Self = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self), _mm512_castps_si512(other)));
+        larger_bits(self: Self, other: Self) -> Self = _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(self), _mm512_castps_si512(other)));
         and(self: Self, other: Self) -> Self = _mm512_and_ps(self, other);
         or(self: Self, other: Self) -> Self = _mm512_or_ps(self, other);
         xor(self: Self, other: Self) -> Self = _mm512_xor_ps(self, other);
         times_plus(self: Self, factor: Self, summand: Self) -> Self = _mm512_fmadd_ps(self, factor, summand);
-        minus_product(self: Self, level: Self, step: Self) -> Self = _mm512_fnmadd_ps(level, step, self);
         is_below(self: Self, other: Self) -> Self::Mask = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self, other);
         equals(self: Self, other: Self) -> Self::Mask = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self, other);
         is_number(self: Self) -> Self::Mask = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(self, self);
         only(self: Self, mask: Self::Mask) -> Self = _mm512_maskz_mov_ps(mask, self);
         or_else(self: Self, mask: Self::Mask, other: Self) -> Self = _mm512_mask_blend_ps(mask, other, self);
         sum(self: Self) -> f32 = Floats::sum(_mm256_add_ps(_mm512_castps512_ps256(self), _mm512_extractf32x8_ps::<1>(self)));
-        largest(self: Self) -> f32 = Floats::largest(_mm256_max_ps(_mm512_castps512_ps256(self), _mm512_extractf32x8_ps::<1>(self)));
+        largest(self: Self) -> f32 = Floats::largest(_mm512_castps512_ps256(self).larger_bits(_mm512_extractf32x8_ps::<1>(self)));
     }
 
-    #[inline(always)]
-    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask {
-        a & b
+    folds! {
+        sums: 16 by _mm256_add_ps;
+        largest_of_each: 16 by larger_bits;
     }
 
     #[inline(always)]
@@ -273,6 +353,7 @@ impl Vectors for Sse2 {
     type Bytes = [__m128i; 2];
 
     const FUSES: bool = false;
+    const SPECIALISES: bool = false;
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {
@@ -295,14 +376,21 @@ impl Vectors for Sse2 {
     }
 
     #[inline(always)]
-    fn low_bytes(block: Self::Block) -> Self::Bytes {
+    fn has_nan(block: Self::Block) -> bool {
         // SAFETY: SSE2 is part of x86-64.
         unsafe {
-            let lowest = _mm_set1_epi32(0xff);
-            let lanes = |register: usize| _mm_and_si128(_mm_castps_si128(block[register]), lowest);
-            // Numbers up to 255 in 32 bits fit 16 signed ones, and then 8 unsigned ones.
+            let pair = |register: usize| _mm_cmpunord_ps(block[register], block[register + 1]);
+            _mm_movemask_ps(_mm_or_ps(_mm_or_ps(pair(0), pair(2)), _mm_or_ps(pair(4), pair(6)))) != 0
+        }
+    }
+
+    #[inline(always)]
+    fn to_bytes(whole: Self::Block) -> Self::Bytes {
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe {
+            let lanes = |register: usize| _mm_castps_si128(whole[register]);
             let words = |register: usize| _mm_packs_epi32(lanes(register), lanes(register + 1));
-            [_mm_packus_epi16(words(0), words(2)), _mm_packus_epi16(words(4), words(6))]
+            [_mm_packs_epi16(words(0), words(2)), _mm_packs_epi16(words(4), words(6))]
         }
     }
 
@@ -348,6 +436,7 @@ impl Vectors for Avx2 {
     type Bytes = __m256i;
 
     const FUSES: bool = true;
+    const SPECIALISES: bool = true;
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {
@@ -368,22 +457,29 @@ impl Vectors for Avx2 {
 
     #[inline(always)]
     unsafe fn store_few(block: Self::Block, to: *mut f32, count: usize) {
-        for register in 0..4 {
-            let mask = mask_of_few(register, count);
-            // SAFETY: as above.
-            unsafe { _mm256_maskstore_ps(to.wrapping_add(8 * register), mask, block[register]) };
+        // A masked store takes dozens of cycles on some processors (AMD's before Zen 4).
+        let array = Self::to_array(block);
+        // SAFETY: the caller's promise.
+        unsafe { copy_few(array.as_ptr(), to, count) };
+    }
+
+    #[inline(always)]
+    fn has_nan(block: Self::Block) -> bool {
+        // SAFETY: the module's promise.
+        unsafe {
+            let pair = |register: usize| _mm256_cmp_ps::<_CMP_UNORD_Q>(block[register], block[register + 1]);
+            _mm256_movemask_ps(_mm256_or_ps(pair(0), pair(2))) != 0
         }
     }
 
     #[inline(always)]
-    fn low_bytes(block: Self::Block) -> Self::Bytes {
+    fn to_bytes(whole: Self::Block) -> Self::Bytes {
         // SAFETY: the module's promise.
         unsafe {
-            let lowest = _mm256_set1_epi32(0xff);
-            let lanes = |register: usize| _mm256_and_si256(_mm256_castps_si256(block[register]), lowest);
+            let lanes = |register: usize| _mm256_castps_si256(whole[register]);
             // Both steps pack each 128-bit half by itself; one permutation of the eight groups of four undoes it.
-            let words = [_mm256_packus_epi32(lanes(0), lanes(1)), _mm256_packus_epi32(lanes(2), lanes(3))];
-            let bytes = _mm256_packus_epi16(words[0], words[1]);
+            let words = [_mm256_packs_epi32(lanes(0), lanes(1)), _mm256_packs_epi32(lanes(2), lanes(3))];
+            let bytes = _mm256_packs_epi16(words[0], words[1]);
             _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
         }
     }
@@ -438,6 +534,7 @@ impl Vectors for Avx512 {
     type Bytes = [__m128i; 2];
 
     const FUSES: bool = true;
+    const SPECIALISES: bool = true;
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {
@@ -463,10 +560,16 @@ impl Vectors for Avx512 {
     }
 
     #[inline(always)]
-    fn low_bytes(block: Self::Block) -> Self::Bytes {
+    fn has_nan(block: Self::Block) -> bool {
+        // SAFETY: the module's promise.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(block[0], block[1]) != 0 }
+    }
+
+    #[inline(always)]
+    fn to_bytes(whole: Self::Block) -> Self::Bytes {
         // SAFETY: the module's promise.
         unsafe {
-            let [low, high] = block;
+            let [low, high] = whole;
             [_mm512_cvtepi32_epi8(_mm512_castps_si512(low)), _mm512_cvtepi32_epi8(_mm512_castps_si512(high))]
         }
     }
