@@ -26,7 +26,7 @@ pub(super) trait Handle: Sized {
 macro_rules! handle {
     ($type:ty, $name:literal, $tag:literal) => {
         const _: () = {
-            static FREED: $crate::capi::handle::Freed = $crate::capi::handle::Freed::NONE;
+            static FREED: $crate::capi::handle::Freed = $crate::capi::handle::Freed::none();
 
             impl $crate::capi::handle::Handle for $type {
                 const TYPE: &'static str = $name;
@@ -67,8 +67,9 @@ pub(super) struct Freed {
 }
 
 impl Freed {
-    pub(super) const NONE: Freed =
-        Freed { kept: [const { AtomicPtr::new(ptr::null_mut()) }; KEPT], count: AtomicUsize::new(0) };
+    pub(super) const fn none() -> Freed {
+        Freed { kept: [const { AtomicPtr::new(ptr::null_mut()) }; KEPT], count: AtomicUsize::new(0) }
+    }
 }
 
 /// Makes a handle to an object, to be freed with [`free`].

@@ -113,7 +113,7 @@ impl Estimator for RangeClipped {
     fn range<F: Floats>(min: F, max: F, rounding: Rounding) -> (F, F) {
         let half = F::splat(0.5);
         let last_inside = |tie: F, bound: F| {
-            let rounds_inward = rounding.whole(tie).from_whole().equals(bound);
+            let rounds_inward = rounding.whole(tie).whole_to_float().equals(bound);
             tie.or_else(rounds_inward, next_toward_zero(tie))
         };
         (last_inside(min.minus(half), min), last_inside(max.plus(half), max))

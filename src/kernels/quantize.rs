@@ -110,7 +110,7 @@ pub(super) fn levels<V: Vectors, S: Source>(
 #[inline(always)]
 fn floats_of<V: Vectors>(mut whole: V::Block) -> V::Block {
     for register in 0..V::REGISTERS {
-        whole[register] = whole[register].from_whole();
+        whole[register] = whole[register].whole_to_float();
     }
     whole
 }

@@ -157,7 +157,7 @@ fn sums_of_rows(rows: Rows, mut terms: &[f32]) -> Vec<f64> {
         let count = if (table + 1) % rows.cycle == 0 { rows.last_rows } else { rows.rows };
         let (these, rest) = terms.split_at(count * rows.columns);
         terms = rest;
-        let is_line = rows.repeat == 1 && (rows.columns % 32 == 0 || rows.columns >= 256);
+        let is_line = rows.repeat == 1 && (rows.columns.is_multiple_of(32) || rows.columns >= 256);
         let in_line = if is_line { 1 } else { (512 / rows.columns).clamp(1, count) };
         // The sum of each place of a line.
         let mut places = vec![0.0f64; in_line * rows.columns];

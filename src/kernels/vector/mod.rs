@@ -91,7 +91,7 @@ pub(crate) trait Floats: Copy {
     fn to_whole(self) -> Self;
 
     /// The float of each lane's i32.
-    fn from_whole(self) -> Self;
+    fn whole_to_float(self) -> Self;
 
     /// The sum of i32s.
     fn whole_plus(self, other: Self) -> Self;

@@ -132,7 +132,7 @@ impl Floats for Array {
     }
 
     #[inline(always)]
-    fn from_whole(self) -> Self {
+    fn whole_to_float(self) -> Self {
         map(self, self, |whole, _| whole.to_bits().cast_signed() as f32)
     }
 

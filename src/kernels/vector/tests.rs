@@ -77,7 +77,7 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let (mut whole, mut floats, mut rounded) = (small, small, small);
     for register in 0..V::REGISTERS {
         whole[register] = small[register].to_whole();
-        floats[register] = whole[register].from_whole();
+        floats[register] = whole[register].whole_to_float();
         rounded[register] = numbers[register].rounded().plus(V::Floats::splat(0.0));
     }
     results.extend([V::to_array(whole).to_vec(), V::to_array(floats).to_vec(), V::to_array(rounded).to_vec()]);

@@ -158,7 +158,7 @@ floats! {
     methods! {
         rounded(self: Self) -> Self = _mm_sub_ps(_mm_add_ps(self, _mm_set1_ps(NO_FRACTION)), _mm_set1_ps(NO_FRACTION));
         to_whole(self: Self) -> Self = _mm_castsi128_ps(_mm_madd_epi16(_mm_cvtps_epi32(self), _mm_set1_epi32(1)));
-        from_whole(self: Self) -> Self = _mm_cvtepi32_ps(_mm_castps_si128(self));
+        whole_to_float(self: Self) -> Self = _mm_cvtepi32_ps(_mm_castps_si128(self));
         whole_plus(self: Self, other: Self) -> Self = _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(self), _mm_castps_si128(other)));
         larger_bits(self: Self, other: Self) -> Self = {
             let is_larger = _mm_cmpgt_epi32(_mm_castps_si128(self), _mm_castps_si128(other));
@@ -237,7 +237,7 @@ floats! {
         times_minus(self: Self, factor: Self, subtrahend: Self) -> Self = _mm256_fmsub_ps(self, factor, subtrahend);
         rounded(self: Self) -> Self = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self);
         to_whole(self: Self) -> Self = _mm256_castsi256_ps(_mm256_madd_epi16(_mm256_cvtps_epi32(self), _mm256_set1_epi32(1)));
-        from_whole(self: Self) -> Self = _mm256_cvtepi32_ps(_mm256_castps_si256(self));
+        whole_to_float(self: Self) -> Self = _mm256_cvtepi32_ps(_mm256_castps_si256(self));
         whole_plus(self: Self, other: Self) -> Self = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(self), _mm256_castps_si256(other)));
         larger_bits(self: Self, other: Self) -> Self = _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(self), _mm256_castps_si256(other)));
         and(self: Self, other: Self) -> Self = _mm256_and_ps(self, other);
@@ -281,7 +281,7 @@ floats! {
         times_minus(self: Self, factor: Self, subtrahend: Self) -> Self = _mm512_fmsub_ps(self, factor, subtrahend);
         rounded(self: Self) -> Self = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self);
         to_whole(self: Self) -> Self = _mm512_castsi512_ps(_mm512_madd_epi16(_mm512_cvtps_epi32(self), _mm512_set1_epi32(1)));
-        from_whole(self: Self) -> Self = _mm512_cvtepi32_ps(_mm512_castps_si512(self));
+        whole_to_float(self: Self) -> Self = _mm512_cvtepi32_ps(_mm512_castps_si512(self));
         whole_plus(self: Self, other: Self) -> Self = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self), _mm512_castps_si512(other)));
         larger_bits(self: Self, other: Self) -> Self = _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(self), _mm512_castps_si512(other)));
         and(self: Self, other: Self) -> Self = _mm512_and_ps(self, other);
