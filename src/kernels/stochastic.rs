@@ -83,7 +83,13 @@ impl<'a> GradientsByChance<'a> {
         let Gradients { weights, scales, offsets } = gradients;
         let of_weights = Self::of_weights(w, grad_out, None, bounds, random, estimator);
         let grad_w = weights.map(|grad_w| grad_w.stream_if_it_pays(&[grad_out]));
-        GradientsByChance { grad_w, grad_scale: Some(scales), grad_offset: offsets, factor: factor.into(), ..of_weights }
+        GradientsByChance {
+            grad_w,
+            grad_scale: Some(scales),
+            grad_offset: offsets,
+            factor: factor.into(),
+            ..of_weights
+        }
     }
 
     /// Of the weights alone.
@@ -97,7 +103,17 @@ impl<'a> GradientsByChance<'a> {
     ) -> Self {
         let grad_w = grad_w.map(|grad_w| grad_w.stream_if_it_pays(&[grad_out]));
         let factor = Factor { numerator: 0.0, levels: 1.0 }.into();
-        GradientsByChance { w, grad_out, grad_w, grad_scale: None, grad_offset: None, factor, bounds, random, estimator }
+        GradientsByChance {
+            w,
+            grad_out,
+            grad_w,
+            grad_scale: None,
+            grad_offset: None,
+            factor,
+            bounds,
+            random,
+            estimator,
+        }
     }
 
     /// Where a weight lies.

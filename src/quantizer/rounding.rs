@@ -82,11 +82,7 @@ impl Grid {
     }
 
     pub(super) fn any_rounding(&self) -> AnyRounding {
-        if self.is_stochastic() {
-            AnyRounding::Stochastic(self.random())
-        } else {
-            AnyRounding::Nearest(self.nearest())
-        }
+        if self.is_stochastic() { AnyRounding::Stochastic(self.random()) } else { AnyRounding::Nearest(self.nearest()) }
     }
 
     /// Refuses what the policy rejects.
@@ -143,6 +139,50 @@ mod tests {
         let found = quantizer.forward_statistics_into(&w, Some(&mut codes), Some(&mut values), &mut statistics);
         assert_eq!(found, refused);
         assert_eq!((codes, values, statistics), ([7; 3], [7.0; 3], [Statistics::default()]));
+    }
+
+    /// Rotated, the draws, the policy and the statistics are those of the rotated weights, by their places there.
+    #[test]
+    fn a_rotated_tensor_is_rounded_and_counted_where_it_is_rotated_to() {
+        let w: Vec<f32> = (0..96).map(|at| ((at * 37 % 101) as f32 - 50.0) / 60.0).collect();
+        let mut rotated = w.clone();
+        crate::Rotation::new(24, 9).unwrap().apply(&mut rotated).unwrap();
+        let (mut plain, mut incoherent) = (quantizer(), quantizer());
+        for quantizer in [&mut plain, &mut incoherent] {
+            quantizer.init_per_channel(4).unwrap();
+            quantizer.set_rounding(RoundingMode::Stochastic);
+            quantizer.set_seed(77, 5);
+        }
+        incoherent.set_incoherence(true);
+        incoherent.set_rotation_seed(9);
+        let (mut codes, mut statistics) = (vec![0; 96], [Statistics::default(); 4]);
+        incoherent.forward_statistics_into(&w, Some(&mut codes), None, &mut statistics).unwrap();
+        let mut expected = [Statistics::default(); 4];
+        plain.forward_statistics_into(&rotated, None, None, &mut expected).unwrap();
+        assert_eq!(codes, plain.forward(&rotated).unwrap().0);
+        assert_eq!(statistics, expected);
+        let (again, values) = incoherent.forward(&w).unwrap();
+        assert_eq!(again, codes);
+        let mut with_statistics = vec![0.0; 96];
+        incoherent.forward_statistics_into(&w, None, Some(&mut with_statistics), &mut statistics).unwrap();
+        assert_eq!((with_statistics, statistics), (values, expected));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_rejected_before_the_rotation_and_else_is_all_over_its_row() {
+        let mut quantizer = quantizer();
+        quantizer.init_per_channel(2).unwrap();
+        quantizer.set_incoherence(true);
+        let mut w = [0.25f32; 16];
+        w[15] = f32::NAN;
+        quantizer.set_non_finite(NonFinite::Reject);
+        let refused = quantizer.forward(&w).unwrap_err();
+        assert!(matches!(refused, Error::NonFinite { argument: "w", index: 15, .. }), "{refused}");
+        quantizer.set_non_finite(NonFinite::Zero);
+        assert_eq!(quantizer.forward(&w).unwrap().1[8..], [0.0; 8]);
+        quantizer.set_non_finite(NonFinite::Propagate);
+        let values = quantizer.forward(&w).unwrap().1;
+        assert!(values[..8].iter().all(|value| value.is_finite()) && values[8..].iter().all(|value| value.is_nan()));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
     AnyEstimator, Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, GradientsByChance, Groups, Input, Lsq,
-    Output, Parameters, PassThrough, Quantize, QuantizeAny, RangeClipped, STATISTICS, ScaleGradient, Statistics, Threads, Walk,
-    WeightGradient,
+    Output, Parameters, PassThrough, Quantize, QuantizeAny, RangeClipped, STATISTICS, ScaleGradient, Statistics,
+    Threads, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
 

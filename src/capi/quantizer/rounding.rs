@@ -51,7 +51,8 @@ pub unsafe extern "C" fn diffquant_quantizer_rounding(
 ///
 /// first_element is the index, in the whole tensor, of the first element of each call: a tensor that is split over calls
 /// gets the codes of one call when each call is told where its part begins. Where the parts are quantized at the same time, each
-/// wants a quantizer of its own, see diffquant_quantizer_clone.
+/// wants a quantizer of its own, see diffquant_quantizer_clone. With incoherence elements are those of the rotated tensor, whose
+/// rows have to be whole in each part.
 ///
 /// @param quantizer the quantizer to change
 /// @param seed any number
@@ -95,6 +96,10 @@ pub unsafe extern "C" fn diffquant_quantizer_seed(
 
 /// Changes what forward does with NaNs and infinities. Gradients are not affected, and diffquant_quantizer_forward_dynamic
 /// refuses them under every policy.
+///
+/// With incoherence REJECT looks at the weights before they are rotated. Under the other policies one that is not finite makes its
+/// whole row so, or the block of the row that it is rotated with: under PROPAGATE the values of all of it are NaNs, but for those of
+/// rotated weights that are infinities.
 ///
 /// @param quantizer the quantizer to change
 /// @param policy a DIFFQUANT_NON_FINITE constant

@@ -42,7 +42,8 @@ const _: () = {
 ///
 /// The sums are within 1e-6 of themselves, and the bits of all statistics do not depend on the machine. Squares are summed as
 /// those of multiples of the step, where an error of more than 1e19 steps is infinite and one of less than 1e-22 steps is 0.
-/// Allocates nothing.
+/// Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence); the statistics are then of the rotated
+/// weights, whose places the groups are.
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights

@@ -151,7 +151,11 @@ mod tests {
                         for (lane, draw) in draws.iter().enumerate() {
                             let index = u128::from(first) + (start + lane) as u128;
                             let expected = reference::draw(seed, index);
-                            assert_eq!(*draw * UNIT, expected, "{isa:?} seed {seed} first {first} start {start} lane {lane}");
+                            assert_eq!(
+                                *draw * UNIT,
+                                expected,
+                                "{isa:?} seed {seed} first {first} start {start} lane {lane}"
+                            );
                         }
                     }
                 }
