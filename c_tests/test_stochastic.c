@@ -7,7 +7,7 @@
 
 /* One of the four numbers of Philox4x32-10 for a counter. */
 static uint32_t philox_of(uint64_t seed, uint64_t counter, size_t which) {
-    uint32_t number[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), 0, 0};
+    uint32_t number[4] = {(uint32_t)(counter >> 32), (uint32_t)counter, 0, 0};
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     for (int round = 0; round < 10; round++) {
         const uint64_t a = (uint64_t)number[0] * 0xD2511F53u, c = (uint64_t)number[2] * 0xCD9E8D57u;
@@ -21,8 +21,8 @@ static uint32_t philox_of(uint64_t seed, uint64_t counter, size_t which) {
 }
 
 static float draw_of(uint64_t seed, uint64_t i) {
-    const uint64_t p = i % 32;
-    const uint32_t plain = philox_of(seed, i / 64 * 8 + p / 4, p % 4);
+    static const size_t words[4] = {1, 0, 3, 2};
+    const uint32_t plain = philox_of(seed, i / 64 * 8 + i % 16 / 2, words[i % 32 / 16 * 2 + i % 2]);
     const uint32_t number = i % 64 < 32 ? plain : plain << 16 | plain >> 16;
     const int32_t is_signed = number < 0x80000000u ? (int32_t)number : -(int32_t)(UINT32_MAX - number) - 1;
     return (float)is_signed / 4294967296.0f;

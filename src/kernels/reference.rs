@@ -46,9 +46,9 @@ pub(super) fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 /// The draw of an element.
 pub(super) fn draw(seed: u64, element: u128) -> f32 {
     let (group, place) = (element / 64, element % 64);
-    let counter = (group * 8 + place % 32 / 4) as u64;
-    let numbers = philox([counter as u32, (counter >> 32) as u32, 0, 0], [seed as u32, (seed >> 32) as u32]);
-    let number = numbers[(place % 4) as usize];
+    let counter = (group * 8 + place % 16 / 2) as u64;
+    let numbers = philox([(counter >> 32) as u32, counter as u32, 0, 0], [seed as u32, (seed >> 32) as u32]);
+    let number = numbers[[1, 0, 3, 2][(place % 32 / 16 * 2 + place % 2) as usize]];
     let number = if place < 32 { number } else { number << 16 | number >> 16 };
     number as i32 as f32 / 4_294_967_296.0
 }

@@ -14,36 +14,33 @@
 //! Any v can decide here, not only halves and whole numbers, so the quotient is a division on every instruction set (see
 //! [`super::quotient`] for where it need not be).
 
-use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::estimator::{AnyEstimator, Elements, Estimator, Lsq, with_one};
 use super::gradient::{Factor, Gradients, LastFactor};
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
-use super::random::{Random, UNIT};
+use super::random::{MANY, Random, RoomForMany, UNIT};
 use super::vector::Floats;
-use super::walk::{Sum, Work};
+use super::walk::{Sum, Work, join_lanes};
+use super::{BLOCK, Vectors};
+use std::ops::Range;
 
-impl Random {
-    /// The levels of a block of weights, as i32s.
-    #[inline(always)]
-    pub(super) fn whole_levels<V: Vectors, S: Source>(
-        &mut self,
-        w: V::Block,
-        lanes: &Lanes<V>,
-        bounds: CodeBounds,
-        block: Block,
-    ) -> V::Block {
-        let draws = self.draws::<V>(block.start());
-        let mut whole = w;
-        for register in 0..V::REGISTERS {
-            let divisor = bounds.divisor::<V, S>(lanes, register);
-            let quotient = divisor.divided(without_offset::<V, S>(w[register], lanes, register));
-            let clamped = quotient.at_least(divisor.min).at_most(divisor.max);
-            whole[register] = by_chance::<V>(clamped, draws[register]).to_whole();
-        }
-        whole
+/// The levels of a block of weights, as i32s, by 2^32 times their draws.
+#[inline(always)]
+pub(super) fn whole_levels_by_chance<V: Vectors, S: Source>(
+    w: V::Block,
+    lanes: &Lanes<V>,
+    bounds: CodeBounds,
+    draws: V::Block,
+) -> V::Block {
+    let mut whole = w;
+    for register in 0..V::REGISTERS {
+        let divisor = bounds.divisor::<V, S>(lanes, register);
+        let quotient = divisor.divided(without_offset::<V, S>(w[register], lanes, register));
+        let clamped = quotient.at_least(divisor.min).at_most(divisor.max);
+        whole[register] = by_chance::<V>(clamped, draws[register]).to_whole();
     }
+    whole
 }
 
 /// `quotient` rounded by a draw of 2^32 times u; NaN where it is.
@@ -148,6 +145,25 @@ impl<'a> GradientsByChance<'a> {
         }
         elements
     }
+
+    /// The terms of a block; the gradients of its weights are written.
+    #[inline(always)]
+    fn of_block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>, draws: V::Block) -> [V::Block; 2] {
+        let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
+        let mut gradients = grad_out;
+        let mut terms = [grad_out; 2];
+        for register in 0..V::REGISTERS {
+            let elements = self.examine::<V, S>(w[register], draws[register], lanes, register);
+            let grad_out = grad_out[register];
+            gradients[register] = with_one!(self.estimator, |one| one.weight_gradient(&elements, grad_out));
+            terms[0][register] = grad_out.times(elements.slope);
+            terms[1][register] = grad_out.except(elements.is_inside);
+        }
+        if let Some(grad_w) = &mut self.grad_w {
+            grad_w.store::<V>(block, gradients);
+        }
+        terms
+    }
 }
 
 impl Work<2> for GradientsByChance<'_> {
@@ -165,21 +181,28 @@ impl Work<2> for GradientsByChance<'_> {
 
     #[inline(always)]
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 2] {
-        let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
         let draws = self.random.draws::<V>(block.start());
-        let mut gradients = grad_out;
-        let mut terms = [grad_out; 2];
-        for register in 0..V::REGISTERS {
-            let elements = self.examine::<V, S>(w[register], draws[register], lanes, register);
-            let grad_out = grad_out[register];
-            gradients[register] = with_one!(self.estimator, |one| one.weight_gradient(&elements, grad_out));
-            terms[0][register] = grad_out.times(elements.slope);
-            terms[1][register] = grad_out.except(elements.is_inside);
+        self.of_block::<V, S>(block, lanes, draws)
+    }
+
+    #[inline(always)]
+    fn whole_blocks<V: Vectors, S: Source>(
+        &mut self,
+        elements: Range<usize>,
+        lanes: &Lanes<V>,
+        stripes: &mut [V::Block; 2],
+    ) {
+        assert!(self.reaches(elements.end));
+        let mut room = RoomForMany::uninit();
+        for first in elements.clone().step_by(MANY) {
+            let draws = self.random.many::<V>(first, MANY.min(elements.end - first), &mut room);
+            for (index, draws) in draws.chunks_exact(BLOCK).enumerate() {
+                // SAFETY: by the assertion; the draws are a block of floats.
+                let (block, draws) = unsafe { (Block::inside(first + index * BLOCK), V::load(draws.as_ptr())) };
+                let terms = self.of_block::<V, S>(block, lanes, draws);
+                join_lanes::<V, Sum, 2>(stripes, &terms);
+            }
         }
-        if let Some(grad_w) = &mut self.grad_w {
-            grad_w.store::<V>(block, gradients);
-        }
-        terms
     }
 
     #[inline(always)]

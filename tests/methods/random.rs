@@ -48,9 +48,8 @@ impl Random {
 
 /// What stochastic rounding draws for an element, as `include/diffquant.h` says: Philox4x32-10.
 pub fn draw(seed: u64, element: u64) -> f32 {
-    let place = element % 32;
-    let counter = element / 64 * 8 + place / 4;
-    let mut numbers = [counter as u32, (counter >> 32) as u32, 0, 0];
+    let counter = element / 64 * 8 + element % 16 / 2;
+    let mut numbers = [(counter >> 32) as u32, counter as u32, 0, 0];
     let mut key = [seed as u32, (seed >> 32) as u32];
     for _ in 0..10 {
         let [first, second] = [(0xD251_1F53, 0), (0xCD9E_8D57, 2)].map(|(by, at)| by * u64::from(numbers[at]));
@@ -58,7 +57,8 @@ pub fn draw(seed: u64, element: u64) -> f32 {
         numbers = [high[1] ^ numbers[1] ^ key[0], low[1], high[0] ^ numbers[3] ^ key[1], low[0]];
         key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
     }
-    let number = numbers[place as usize % 4].rotate_left(if element % 64 < 32 { 0 } else { 16 });
+    let word = [1, 0, 3, 2][(element % 32 / 16 * 2 + element % 2) as usize];
+    let number = numbers[word].rotate_left(if element % 64 < 32 { 0 } else { 16 });
     number as i32 as f32 / 4_294_967_296.0
 }
 

@@ -4,13 +4,17 @@
 //! widths and on how a tensor is split over calls. A counter-based one is a hash of the element's index: Philox4x32-10
 //! (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011), ten rounds of two multiplications.
 //!
-//! The key is the seed. A *group* of 64 elements has eight counters, their numbers in order: the first 32 elements take a number
-//! each, as they are, and the other 32 the same numbers with their 16-bit halves exchanged. Each draw by itself is spread evenly
-//! over 2^32 numbers, and of two that share bits, one has in its upper half what the other has below, where a decision
-//! hardly ever looks. It halves the multiplications, most of what stochastic rounding costs: in cache 4.5 times the time of
-//! rounding to nearest became 3.3. (Sixteen counters at a time need more registers than there are, and took a third longer.)
+//! The key is the seed. A *group* of 64 elements has eight counters: the first 32 elements take a number each, as they are, and the
+//! other 32 the same numbers with their 16-bit halves exchanged. Each draw by itself is spread evenly over 2^32 numbers, and of
+//! two that share bits, one has in its upper half what the other has below, where a decision hardly ever looks: the
+//! probability of both going up differs from the product of their own by less than 2^-16. It halves the multiplications, most of
+//! what stochastic rounding costs.
 //!
-//! `x86` computes several counters at a time. It is not inlined into the kernels: a group takes some 250 instructions, and
+//! Words 0 and 1 of a counter are the upper and the lower half of its index, the others 0. In the first three rounds most
+//! words are then the same for all counters, and are computed once for many groups ([`Start`]). Elements take the words in the
+//! order 1, 0 of each counter, then 3, 2: as the last multiplications leave them.
+//!
+//! `x86` computes several counters at a time. It is not inlined into the kernels: a group takes some 180 instructions, and
 //! there are dozens of loops that draw.
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
@@ -19,29 +23,63 @@ mod plain;
 mod x86;
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
-pub(super) use plain::draw;
+pub(super) use plain::draw as draw_plain;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{draw_avx2, draw_avx512, draw_sse2};
 
 use super::{BLOCK, Vectors};
+use std::mem::MaybeUninit;
 
 /// Rounds of Philox.
 const ROUNDS: usize = 10;
-/// What the halves of a counter are multiplied by.
+/// What words 0 and 2 are multiplied by.
 const MULTIPLIERS: [u64; 2] = [0xd251_1f53, 0xcd9e_8d57];
 /// What the halves of a key grow by from round to round.
 const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
 /// Elements of a group, and its counters.
 const GROUP: usize = 2 * BLOCK;
 const COUNTERS: u64 = 8;
+/// Elements that are drawn for at a time where there are many.
+pub(super) const MANY: usize = 8 * GROUP;
 /// What a draw is a multiple of, as a part of the distance between two codes: one over 2^32.
 pub(super) const UNIT: f32 = 1.0 / 4_294_967_296.0;
 
 /// The keys of all rounds, each in the low half of its 64 bits.
 pub(crate) type Keys = [[u64; 2]; ROUNDS];
 
-/// The draws of a group, times 2^32.
-pub(crate) type Draws = [f32; GROUP];
+/// What the counters with one upper half have in common.
+pub(crate) struct Start {
+    /// What is added (without carry) to the words of the first three rounds, where it is not 0; low halves only.
+    round_1: u64,
+    round_2: u64,
+    round_3: [u64; 2],
+    /// Word 3 after three rounds.
+    last: u64,
+    keys: Keys,
+    #[cfg_attr(target_arch = "x86_64", allow(dead_code))]
+    high: u32,
+}
+
+impl Start {
+    fn new(keys: &Keys, high: u32) -> Start {
+        let halves = |number: u64| [number & 0xffff_ffff, number >> 32];
+        // Words 0, 2 and 3 of round 1, word 0 of round 2.
+        let [last, product] = halves(MULTIPLIERS[0] * u64::from(high));
+        let [second, first] = halves(MULTIPLIERS[1] * (product ^ keys[0][1]));
+        let [after, third] = halves(MULTIPLIERS[0] * (first ^ keys[1][0]));
+        Start {
+            round_1: keys[0][0],
+            round_2: last ^ keys[1][1],
+            round_3: [second ^ keys[2][0], third ^ keys[2][1]],
+            last: after,
+            keys: *keys,
+            high,
+        }
+    }
+}
+
+/// Room for many draws, from any element of a group on.
+pub(super) type RoomForMany = MaybeUninit<[f32; MANY + GROUP]>;
 
 /// A stream of draws, one for each element.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +87,8 @@ pub(crate) struct Random {
     keys: Keys,
     /// The index of the tensor's first element in the stream.
     first: u64,
-    /// Those of the group that the last block began in, and of the next where a block reached into it.
-    drawn: [Draws; 2],
+    /// 2^32 times the draws of the group that the last block began in, and of the next where a block reached into it.
+    drawn: [[f32; GROUP]; 2],
     group: u64,
     groups: usize,
 }
@@ -67,33 +105,69 @@ impl Random {
         Random { keys, first, drawn: [[0.0; GROUP]; 2], group: 0, groups: 0 }
     }
 
+    /// The group of the element at `start`, and its place there.
+    #[inline(always)]
+    fn place(&self, start: usize) -> (u64, usize) {
+        // In this order nothing overflows, wherever the tensor begins.
+        let at = self.first % GROUP as u64 + start as u64;
+        (self.first / GROUP as u64 + at / GROUP as u64, at as usize % GROUP)
+    }
+
     /// 2^32 times the draws of 32 elements from `start` on, which are from -1/2 to 1/2.
     #[inline(always)]
     pub(super) fn draws<V: Vectors>(&mut self, start: usize) -> V::Block {
-        // In this order nothing overflows, wherever the tensor begins.
-        let at = self.first % GROUP as u64 + start as u64;
-        let (group, place) = (self.first / GROUP as u64 + at / GROUP as u64, at as usize % GROUP);
+        let (group, place) = self.place(start);
         if group != self.group || self.groups == 0 {
             if self.groups == 2 && group == self.group + 1 {
                 self.drawn[0] = self.drawn[1];
             } else {
-                draw_group::<V>(&self.keys, group * COUNTERS, &mut self.drawn[0]);
+                // SAFETY: there is room for a group.
+                unsafe { draw::<V>(&self.keys, group, 1, self.drawn[0].as_mut_ptr()) };
             }
             (self.group, self.groups) = (group, 1);
         }
         if place > GROUP - BLOCK && self.groups == 1 {
-            draw_group::<V>(&self.keys, (group + 1) * COUNTERS, &mut self.drawn[1]);
+            // SAFETY: as above.
+            unsafe { draw::<V>(&self.keys, group + 1, 1, self.drawn[1].as_mut_ptr()) };
             self.groups = 2;
         }
         // SAFETY: a block from any place of the first group ends in the second.
         unsafe { V::load(self.drawn.as_flattened().as_ptr().add(place)) }
     }
+
+    /// The same of `count` elements, at most [`MANY`]: where they are.
+    #[inline(always)]
+    pub(super) fn many<'r, V: Vectors>(&self, start: usize, count: usize, room: &'r mut RoomForMany) -> &'r [f32] {
+        let ((group, place), room) = (self.place(start), room.as_mut_ptr().cast::<f32>());
+        assert!(count <= MANY);
+        // SAFETY: with the place, so many elements reach into no more groups than there is room for; the slice is part of them.
+        unsafe {
+            draw::<V>(&self.keys, group, (place + count).div_ceil(GROUP), room);
+            std::slice::from_raw_parts(room.add(place), count)
+        }
+    }
 }
 
-/// Outlined here, as the compiler (rustc 1.95) does not heed `inline(never)` on a function that enables instructions.
+/// Writes the draws of `count` groups, times 2^32. Outlined here, as the compiler (rustc 1.95) does not heed `inline(never)` on a
+/// function that enables instructions.
+///
+/// # Safety
+/// `draws` is valid for writes of them.
 #[inline(never)]
-fn draw_group<V: Vectors>(keys: &Keys, counter: u64, draws: &mut Draws) {
-    V::draw(keys, counter, draws);
+unsafe fn draw<V: Vectors>(keys: &Keys, group: u64, mut count: usize, mut draws: *mut f32) {
+    let mut counter = group.wrapping_mul(COUNTERS);
+    while count > 0 {
+        let start = Start::new(keys, (counter >> 32) as u32);
+        let low = counter & 0xffff_ffff;
+        let groups = count.min((((1 << 32) - low) / COUNTERS) as usize);
+        // SAFETY: the caller's promise; these are some of them.
+        unsafe {
+            V::draw(&start, low, groups, draws);
+            draws = draws.add(groups * GROUP);
+        }
+        counter = counter.wrapping_add(groups as u64 * COUNTERS);
+        count -= groups;
+    }
 }
 
 #[cfg(test)]
@@ -113,9 +187,12 @@ mod tests {
     impl Kernel for Draw<'_> {
         #[inline(always)]
         fn run<V: Vectors>(mut self) {
+            let mut room = RoomForMany::uninit();
+            let many = self.random.many::<V>(self.start, BLOCKS * BLOCK, &mut room);
             for (index, block) in self.draws.chunks_exact_mut(BLOCK).enumerate() {
                 block.copy_from_slice(&V::to_array(self.random.draws::<V>(self.start + index * BLOCK)));
             }
+            assert_eq!(many, self.draws);
         }
     }
 

@@ -1,16 +1,22 @@
 //! One counter at a time, for targets without a form of their own.
 
-use super::{BLOCK, Draws, Keys, MULTIPLIERS};
+use super::{BLOCK, COUNTERS, GROUP, Keys, MULTIPLIERS, Start};
 
-/// The draws of the group whose first counter is `counter`.
-pub(in crate::kernels) fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
-    let (as_they_are, exchanged) = draws.split_at_mut(BLOCK);
-    for (at, (these, those)) in as_they_are.chunks_exact_mut(4).zip(exchanged.chunks_exact_mut(4)).enumerate() {
-        let counter = counter + at as u64;
-        let numbers = philox(keys, [counter as u32, (counter >> 32) as u32, 0, 0]);
-        for (index, number) in numbers.into_iter().enumerate() {
-            these[index] = number as i32 as f32;
-            those[index] = number.rotate_left(16) as i32 as f32;
+/// The draws of `groups` groups, times 2^32, the counter of the first with the lower half `low`.
+///
+/// # Safety
+/// `draws` is valid for writes of them.
+pub(in crate::kernels) unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+    for counter in 0..groups as u64 * COUNTERS {
+        let [a, b, c, d] = philox(&start.keys, [start.high, (low + counter) as u32, 0, 0]);
+        let (group, place) = ((counter / COUNTERS) as usize, (counter % COUNTERS) as usize);
+        for (index, number) in [(0, b), (1, a), (BLOCK / 2, d), (BLOCK / 2 + 1, c)] {
+            let element = group * GROUP + 2 * place + index;
+            // SAFETY: the caller's promise; elements of a group are below the first of the next.
+            unsafe {
+                draws.add(element).write(number as i32 as f32);
+                draws.add(element + BLOCK).write(number.rotate_left(16) as i32 as f32);
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) use plain::Plain;
 pub(super) use x86::{Avx2, Avx512, Sse2};
 
 use super::BLOCK;
-use super::random::{Draws, Keys};
+use super::random::Start;
 use std::ops::IndexMut;
 
 /// Registers that [`Floats::sums`] adds up at a time.
@@ -192,8 +192,11 @@ pub(crate) trait Vectors: Copy {
     /// Bytes as floats.
     fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block;
 
-    /// The draws of the group whose first counter is `counter`, see [`super::random`].
-    fn draw(keys: &Keys, counter: u64, draws: &mut Draws);
+    /// Draws, see [`super::random`].
+    ///
+    /// # Safety
+    /// `draws` is valid for writes of the draws of `groups` groups.
+    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32);
 
     /// Reads a block.
     ///

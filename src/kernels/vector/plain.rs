@@ -1,7 +1,7 @@
 //! A block as an array, in plain Rust: what the compiler makes of its loops is up to it.
 
 use super::{BLOCK, Floats, NO_FRACTION, SEVERAL, Vectors};
-use crate::kernels::random::{self, Draws, Keys};
+use crate::kernels::random::{Start, draw_plain};
 
 /// A whole block as one register. (Arrays of four were tried: eight of them, unrolled, took the compiler ten minutes.)
 #[derive(Clone, Copy)]
@@ -240,8 +240,9 @@ impl Vectors for Plain {
     const SPECIALISES: bool = false;
 
     #[inline(always)]
-    fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
-        random::draw(keys, counter, draws);
+    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { draw_plain(start, low, groups, draws) }
     }
 
     #[inline(always)]

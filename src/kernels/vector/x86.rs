@@ -3,7 +3,7 @@
 
 use super::{BLOCK, Floats, NO_FRACTION, SEVERAL, Vectors};
 use crate::kernels::buffer::copy_few;
-use crate::kernels::random::{Draws, Keys, draw_avx2, draw_avx512, draw_sse2};
+use crate::kernels::random::{Start, draw_avx2, draw_avx512, draw_sse2};
 use std::arch::x86_64::*;
 
 /// [`Floats`] for a register, by the names of its intrinsics; what differs in more than names is in `$rest`.
@@ -357,9 +357,9 @@ impl Vectors for Sse2 {
     const SPECIALISES: bool = false;
 
     #[inline(always)]
-    fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
-        // SAFETY: SSE2 is part of x86-64.
-        unsafe { draw_sse2(keys, counter, draws) }
+    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+        // SAFETY: SSE2 is part of x86-64; the caller's promise.
+        unsafe { draw_sse2(start, low, groups, draws) }
     }
 
     #[inline(always)]
@@ -446,9 +446,9 @@ impl Vectors for Avx2 {
     const SPECIALISES: bool = true;
 
     #[inline(always)]
-    fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
-        // SAFETY: the module's promise.
-        unsafe { draw_avx2(keys, counter, draws) }
+    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+        // SAFETY: the module's promise; the caller's promise.
+        unsafe { draw_avx2(start, low, groups, draws) }
     }
 
     #[inline(always)]
@@ -550,9 +550,9 @@ impl Vectors for Avx512 {
     const SPECIALISES: bool = true;
 
     #[inline(always)]
-    fn draw(keys: &Keys, counter: u64, draws: &mut Draws) {
-        // SAFETY: the module's promise.
-        unsafe { draw_avx512(keys, counter, draws) }
+    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+        // SAFETY: the module's promise; the caller's promise.
+        unsafe { draw_avx512(start, low, groups, draws) }
     }
 
     #[inline(always)]
