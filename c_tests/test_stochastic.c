@@ -20,21 +20,18 @@ static uint32_t philox_of(uint64_t seed, uint64_t counter, size_t which) {
     return number[which];
 }
 
-static float draw_of(uint64_t seed, uint64_t i) {
+static float draw_of(uint64_t seed, uint64_t i, uint32_t bits) {
     static const size_t words[4] = {1, 0, 3, 2};
     const uint32_t plain = philox_of(seed, i / 64 * 8 + i % 16 / 2, words[i % 32 / 16 * 2 + i % 2]);
     const uint32_t number = i % 64 < 32 ? plain : plain << 16 | plain >> 16;
     const int32_t is_signed = number < 0x80000000u ? (int32_t)number : -(int32_t)(UINT32_MAX - number) - 1;
-    return (float)is_signed / 4294967296.0f;
+    const double spacing = ldexp(1.0, 9 + (int)bits);
+    return (float)ldexp((floor(is_signed / spacing) + 0.5) * spacing, -32);
 }
 
-/* The level that v rounds to, before it is clamped. Far out there is nothing to round. */
+/* The level that v rounds to, before it is clamped. */
 static float rounded(float v, float draw) {
-    if (isnan(v) || fabsf(v) > 1e6f) {
-        return v;
-    }
-    const float whole = rintf(v), rest = v - whole;
-    return whole + rintf(rest + draw);
+    return rintf(v + draw);
 }
 
 static int8_t stochastic_code(const struct grid *grid, float w, float draw) {
@@ -79,7 +76,7 @@ TEST(codes_are_those_of_the_formula_in_every_granularity_range_and_place) {
         const struct quantizer_state state = state_of(quantizer);
         for (size_t at = 0; at < n; at++) {
             const struct grid grid = grid_of(&state, granular_scale_of(one, at));
-            expected[at] = stochastic_code(&grid, w[at], draw_of(seed, first + at));
+            expected[at] = stochastic_code(&grid, w[at], draw_of(seed, first + at, state.bits));
             expected_values[at] = grid_value(&grid, expected[at]);
         }
         check_context("%s, seed %zu, first element %zu", one->name, (size_t)seed, (size_t)first);
@@ -324,7 +321,7 @@ TEST(the_published_gradients_see_what_the_draws_made_of_each_weight) {
         CHECK_FLOATS(scale_only, grad_scale, CHANNELS);
         double scales[CHANNELS] = {0.0}, offsets[CHANNELS] = {0.0}, magnitudes[CHANNELS] = {0.0};
         for (size_t at = 0; at < WEIGHTS; at++) {
-            const float v = w[at] / channel_scales[at / 100], r = rounded(v, draw_of(seed, i + at));
+            const float v = w[at] / channel_scales[at / 100], r = rounded(v, draw_of(seed, i + at, 3));
             const bool inside = ste == DIFFQUANT_STE_RANGE_CLIPPED ? r >= -4.0f && r <= 3.0f : v > -4.0f && v < 3.0f;
             const double residual = inside ? (double)v - (double)r : 0.0, gradient = (double)g[at];
             const double sign = gradient < 0.0 ? -1.0 : 1.0;

@@ -80,7 +80,7 @@ impl<const TOTALS: usize> Work<TOTALS> for QuantizeAny<'_, TOTALS> {
     type Join = Sum;
     type Reads = Everything;
 
-    const SPECIALISES: bool = false;
+    const SPECIALISES: bool = TOTALS == 0;
 
     #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
@@ -111,8 +111,8 @@ impl<const TOTALS: usize> Work<TOTALS> for QuantizeAny<'_, TOTALS> {
     ) {
         assert!(self.reaches(elements.end));
         let bounds = self.bounds;
-        let random = match &self.rounding {
-            AnyRounding::Stochastic(random) => *random,
+        let stream = match &self.rounding {
+            AnyRounding::Stochastic(random) => random.stream,
             AnyRounding::Nearest(rounding) => {
                 let rounding = *rounding;
                 for at in elements.step_by(BLOCK) {
@@ -128,7 +128,7 @@ impl<const TOTALS: usize> Work<TOTALS> for QuantizeAny<'_, TOTALS> {
         };
         let mut room = RoomForMany::uninit();
         for first in elements.clone().step_by(MANY) {
-            let draws = random.many::<V>(first, MANY.min(elements.end - first), &mut room);
+            let draws = stream.many::<V>(first, MANY.min(elements.end - first), &mut room);
             for (index, draws) in draws.chunks_exact(BLOCK).enumerate() {
                 // SAFETY: by the assertion; the draws are a block of floats.
                 let (block, draws) = unsafe { (Block::inside(first + index * BLOCK), V::load(draws.as_ptr())) };

@@ -22,7 +22,7 @@ pub(super) struct Quantized {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Manner {
     Nearest(Rounding),
-    /// By this draw, from -1/2 to 1/2.
+    /// By this draw, between -1/2 and 1/2.
     Stochastic(f32),
 }
 
@@ -43,14 +43,15 @@ pub(super) fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     [a, b, c, d]
 }
 
-/// The draw of an element.
-pub(super) fn draw(seed: u64, element: u128) -> f32 {
+/// The draw of an element, for levels below 2^`bits`.
+pub(super) fn draw(seed: u64, element: u128, bits: u32) -> f32 {
     let (group, place) = (element / 64, element % 64);
     let counter = (group * 8 + place % 16 / 2) as u64;
     let numbers = philox([(counter >> 32) as u32, counter as u32, 0, 0], [seed as u32, (seed >> 32) as u32]);
     let number = numbers[[1, 0, 3, 2][(place % 32 / 16 * 2 + place % 2) as usize]];
     let number = if place < 32 { number } else { number << 16 | number >> 16 };
-    number as i32 as f32 / 4_294_967_296.0
+    let (spacing, number) = (1i64 << (bits + 9), i64::from(number as i32));
+    (number.div_euclid(spacing) * spacing + spacing / 2) as f32 / 4_294_967_296.0
 }
 
 /// Quantizes `w`.
@@ -62,12 +63,7 @@ pub(super) fn quantize(w: f32, group: Group, bounds: CodeBounds, manner: Manner)
     let rounded = match manner {
         Manner::Nearest(Rounding::HalfAway) => quotient.round(),
         Manner::Nearest(Rounding::HalfEven) => quotient.round_ties_even(),
-        // Without a fraction there is no chance; the difference of infinities would be NaN.
-        Manner::Stochastic(_) if quotient == quotient.trunc() => quotient,
-        Manner::Stochastic(draw) => {
-            let whole = quotient.round_ties_even();
-            whole + ((quotient - whole) + draw).round_ties_even()
-        }
+        Manner::Stochastic(draw) => (quotient + draw).round_ties_even(),
     };
     // Adding 0 turns -0.0, a rounded quotient, into the 0.0 that a code stands for.
     let level = if quotient.is_nan() { 0.0 } else { rounded.clamp(min, max) + 0.0 };

@@ -102,14 +102,20 @@ impl Case {
         Case { random: Some((seed, first)), name, ..self }
     }
 
+    fn bits(&self) -> u32 {
+        (self.bounds.max - self.bounds.min + 1.0).log2() as u32
+    }
+
     fn draws(&self) -> Option<Random> {
-        self.random.map(|(seed, first)| Random::new(seed, first))
+        self.random.map(|(seed, first)| Random::new(seed, first, self.bits()))
     }
 
     fn manner(&self, at: usize) -> Manner {
         match self.random {
             None => Manner::Nearest(self.rounding),
-            Some((seed, first)) => Manner::Stochastic(reference::draw(seed, u128::from(first) + at as u128)),
+            Some((seed, first)) => {
+                Manner::Stochastic(reference::draw(seed, u128::from(first) + at as u128, self.bits()))
+            }
         }
     }
 

@@ -78,7 +78,7 @@ impl Grid {
     /// The draws of stochastic rounding.
     pub(super) fn random(&self) -> Random {
         let Seed { seed, first_element } = self.seed;
-        Random::new(seed, first_element)
+        Random::new(seed, first_element, self.bits)
     }
 
     pub(super) fn any_rounding(&self) -> AnyRounding {

@@ -25,7 +25,7 @@ fn element_of(case: &Case, at: usize, w: f32, group: usize) -> Element {
     let (quantizer, group) = (&case.quantizer, &case.groups[group]);
     if quantizer.rounding() == RoundingMode::Stochastic {
         let (seed, first) = quantizer.seed();
-        Element::drawn(w, &case.grid, group, draw(seed, first + at as u64))
+        Element::drawn(w, &case.grid, group, draw(seed, first + at as u64, case.grid.bits))
     } else {
         Element::new(w, &case.grid, group)
     }

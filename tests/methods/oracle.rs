@@ -79,12 +79,9 @@ impl Element {
         Element::rounded(w, grid, group, |quotient| grid.round(quotient))
     }
 
-    /// Of stochastic rounding, by the number that was drawn, from -1/2 to 1/2.
+    /// Of stochastic rounding, by the number that was drawn, between -1/2 and 1/2.
     pub fn drawn(w: f32, grid: &Grid, group: &Group, draw: f32) -> Element {
-        Element::rounded(w, grid, group, |quotient| {
-            let whole = quotient.round_ties_even();
-            if whole == quotient { quotient } else { whole + ((quotient - whole) + draw).round_ties_even() }
-        })
+        Element::rounded(w, grid, group, |quotient| (quotient + draw).round_ties_even())
     }
 
     fn rounded(w: f32, grid: &Grid, group: &Group, round: impl Fn(f32) -> f32) -> Element {

@@ -46,8 +46,8 @@ impl Random {
     }
 }
 
-/// What stochastic rounding draws for an element, as `include/diffquant.h` says: Philox4x32-10.
-pub fn draw(seed: u64, element: u64) -> f32 {
+/// What stochastic rounding to `bits` draws for an element, as `include/diffquant.h` says: Philox4x32-10.
+pub fn draw(seed: u64, element: u64, bits: u32) -> f32 {
     let counter = element / 64 * 8 + element % 16 / 2;
     let mut numbers = [(counter >> 32) as u32, counter as u32, 0, 0];
     let mut key = [seed as u32, (seed >> 32) as u32];
@@ -59,7 +59,8 @@ pub fn draw(seed: u64, element: u64) -> f32 {
     }
     let word = [1, 0, 3, 2][(element % 32 / 16 * 2 + element % 2) as usize];
     let number = numbers[word].rotate_left(if element % 64 < 32 { 0 } else { 16 });
-    number as i32 as f32 / 4_294_967_296.0
+    let spacing = 2.0f64.powi(9 + bits as i32);
+    (((f64::from(number as i32) / spacing).floor() + 0.5) * spacing / 2.0f64.powi(32)) as f32
 }
 
 /// N(0, 1) from two places in (0, 1), by Box and Muller.

@@ -5,10 +5,10 @@
 //! (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011), ten rounds of two multiplications.
 //!
 //! The key is the seed. A *group* of 64 elements has eight counters: the first 32 elements take a number each, as they are, and the
-//! other 32 the same numbers with their 16-bit halves exchanged. Each draw by itself is spread evenly over 2^32 numbers, and of
-//! two that share bits, one has in its upper half what the other has below, where a decision hardly ever looks: the
-//! probability of both going up differs from the product of their own by less than 2^-16. It halves the multiplications, most of
-//! what stochastic rounding costs.
+//! other 32 the same numbers with their 16-bit halves exchanged. Of a number the uppermost 23 - bits bits count, 15 to 21 of them: so
+//! from 7 bits on draws have no bit in common. With fewer, two that share bits have in their upper halves what the other has
+//! below, where a decision hardly ever looks: the probability of both going up differs from the product of their own by less
+//! than 2^-16. It halves the multiplications, most of what stochastic rounding costs.
 //!
 //! Words 0 and 1 of a counter are the upper and the lower half of its index, the others 0. In the first three rounds most
 //! words are then the same for all counters, and are computed once for many groups ([`Start`]). Elements take the words in the
@@ -48,20 +48,24 @@ pub(super) const UNIT: f32 = 1.0 / 4_294_967_296.0;
 pub(crate) type Keys = [[u64; 2]; ROUNDS];
 
 /// What the counters with one upper half have in common.
-pub(crate) struct Start {
+pub(crate) struct Start<'a> {
     /// What is added (without carry) to the words of the first three rounds, where it is not 0; low halves only.
     round_1: u64,
     round_2: u64,
     round_3: [u64; 2],
     /// Word 3 after three rounds.
     last: u64,
-    keys: Keys,
+    keys: &'a Keys,
+    /// The bits of a draw that are drawn, and the one that puts it in the middle of those that share them.
+    keep: u32,
+    middle: u32,
     #[cfg_attr(target_arch = "x86_64", allow(dead_code))]
     high: u32,
 }
 
-impl Start {
-    fn new(keys: &Keys, high: u32) -> Start {
+impl Start<'_> {
+    fn new(stream: &Stream, high: u32) -> Start<'_> {
+        let Stream { keys, keep, middle, .. } = stream;
         let halves = |number: u64| [number & 0xffff_ffff, number >> 32];
         // Words 0, 2 and 3 of round 1, word 0 of round 2.
         let [last, product] = halves(MULTIPLIERS[0] * u64::from(high));
@@ -72,9 +76,17 @@ impl Start {
             round_2: last ^ keys[1][1],
             round_3: [second ^ keys[2][0], third ^ keys[2][1]],
             last: after,
-            keys: *keys,
+            keys,
+            keep: *keep,
+            middle: *middle,
             high,
         }
+    }
+
+    /// 2^32 times the draw that a number of the generator is.
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    fn float(&self, number: u32) -> f32 {
+        (number & self.keep | self.middle) as i32 as f32
     }
 }
 
@@ -83,28 +95,15 @@ pub(super) type RoomForMany = MaybeUninit<[f32; MANY + GROUP]>;
 
 /// A stream of draws, one for each element.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Random {
+pub(super) struct Stream {
     keys: Keys,
+    keep: u32,
+    middle: u32,
     /// The index of the tensor's first element in the stream.
     first: u64,
-    /// 2^32 times the draws of the group that the last block began in, and of the next where a block reached into it.
-    drawn: [[f32; GROUP]; 2],
-    group: u64,
-    groups: usize,
 }
 
-impl Random {
-    /// The stream of `seed`, from `first` on.
-    pub(crate) fn new(seed: u64, first: u64) -> Random {
-        let mut key = [seed as u32, (seed >> 32) as u32];
-        let mut keys = [[0; 2]; ROUNDS];
-        for round in &mut keys {
-            *round = key.map(u64::from);
-            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
-        }
-        Random { keys, first, drawn: [[0.0; GROUP]; 2], group: 0, groups: 0 }
-    }
-
+impl Stream {
     /// The group of the element at `start`, and its place there.
     #[inline(always)]
     fn place(&self, start: usize) -> (u64, usize) {
@@ -113,38 +112,64 @@ impl Random {
         (self.first / GROUP as u64 + at / GROUP as u64, at as usize % GROUP)
     }
 
-    /// 2^32 times the draws of 32 elements from `start` on, which are from -1/2 to 1/2.
-    #[inline(always)]
-    pub(super) fn draws<V: Vectors>(&mut self, start: usize) -> V::Block {
-        let (group, place) = self.place(start);
-        if group != self.group || self.groups == 0 {
-            if self.groups == 2 && group == self.group + 1 {
-                self.drawn[0] = self.drawn[1];
-            } else {
-                // SAFETY: there is room for a group.
-                unsafe { draw::<V>(&self.keys, group, 1, self.drawn[0].as_mut_ptr()) };
-            }
-            (self.group, self.groups) = (group, 1);
-        }
-        if place > GROUP - BLOCK && self.groups == 1 {
-            // SAFETY: as above.
-            unsafe { draw::<V>(&self.keys, group + 1, 1, self.drawn[1].as_mut_ptr()) };
-            self.groups = 2;
-        }
-        // SAFETY: a block from any place of the first group ends in the second.
-        unsafe { V::load(self.drawn.as_flattened().as_ptr().add(place)) }
-    }
-
-    /// The same of `count` elements, at most [`MANY`]: where they are.
+    /// 2^32 times the draws of `count` elements from `start` on, at most [`MANY`]: where they are.
     #[inline(always)]
     pub(super) fn many<'r, V: Vectors>(&self, start: usize, count: usize, room: &'r mut RoomForMany) -> &'r [f32] {
         let ((group, place), room) = (self.place(start), room.as_mut_ptr().cast::<f32>());
         assert!(count <= MANY);
         // SAFETY: with the place, so many elements reach into no more groups than there is room for; the slice is part of them.
         unsafe {
-            draw::<V>(&self.keys, group, (place + count).div_ceil(GROUP), room);
+            draw::<V>(self, group, (place + count).div_ceil(GROUP), room);
             std::slice::from_raw_parts(room.add(place), count)
         }
+    }
+}
+
+/// A stream, and the draws that its last block took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Random {
+    pub(super) stream: Stream,
+    /// 2^32 times the draws of the group that the last block began in, and of the next where a block reached into it.
+    drawn: [[f32; GROUP]; 2],
+    group: u64,
+    groups: usize,
+}
+
+impl Random {
+    /// The stream of `seed`, from `first` on, for levels below 2^`bits`.
+    pub(crate) fn new(seed: u64, first: u64, bits: u32) -> Random {
+        // As fine as f32 is just below 2^bits, so that a draw added to a level there loses nothing.
+        let middle = 1 << (bits + 8);
+        let mut key = [seed as u32, (seed >> 32) as u32];
+        let mut keys = [[0; 2]; ROUNDS];
+        for round in &mut keys {
+            *round = key.map(u64::from);
+            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+        }
+        let stream = Stream { keys, keep: !(2 * middle - 1), middle, first };
+        Random { stream, drawn: [[0.0; GROUP]; 2], group: 0, groups: 0 }
+    }
+
+    /// 2^32 times the draws of 32 elements from `start` on, which are between -1/2 and 1/2.
+    #[inline(always)]
+    pub(super) fn draws<V: Vectors>(&mut self, start: usize) -> V::Block {
+        let (group, place) = self.stream.place(start);
+        if group != self.group || self.groups == 0 {
+            if self.groups == 2 && group == self.group + 1 {
+                self.drawn[0] = self.drawn[1];
+            } else {
+                // SAFETY: there is room for a group.
+                unsafe { draw::<V>(&self.stream, group, 1, self.drawn[0].as_mut_ptr()) };
+            }
+            (self.group, self.groups) = (group, 1);
+        }
+        if place > GROUP - BLOCK && self.groups == 1 {
+            // SAFETY: as above.
+            unsafe { draw::<V>(&self.stream, group + 1, 1, self.drawn[1].as_mut_ptr()) };
+            self.groups = 2;
+        }
+        // SAFETY: a block from any place of the first group ends in the second.
+        unsafe { V::load(self.drawn.as_flattened().as_ptr().add(place)) }
     }
 }
 
@@ -154,10 +179,10 @@ impl Random {
 /// # Safety
 /// `draws` is valid for writes of them.
 #[inline(never)]
-unsafe fn draw<V: Vectors>(keys: &Keys, group: u64, mut count: usize, mut draws: *mut f32) {
+unsafe fn draw<V: Vectors>(stream: &Stream, group: u64, mut count: usize, mut draws: *mut f32) {
     let mut counter = group.wrapping_mul(COUNTERS);
     while count > 0 {
-        let start = Start::new(keys, (counter >> 32) as u32);
+        let start = Start::new(stream, (counter >> 32) as u32);
         let low = counter & 0xffff_ffff;
         let groups = count.min((((1 << 32) - low) / COUNTERS) as usize);
         // SAFETY: the caller's promise; these are some of them.
@@ -188,7 +213,7 @@ mod tests {
         #[inline(always)]
         fn run<V: Vectors>(mut self) {
             let mut room = RoomForMany::uninit();
-            let many = self.random.many::<V>(self.start, BLOCKS * BLOCK, &mut room);
+            let many = self.random.stream.many::<V>(self.start, BLOCKS * BLOCK, &mut room);
             for (index, block) in self.draws.chunks_exact_mut(BLOCK).enumerate() {
                 block.copy_from_slice(&V::to_array(self.random.draws::<V>(self.start + index * BLOCK)));
             }
@@ -210,7 +235,7 @@ mod tests {
         ];
         for (counter, key, numbers) in vectors {
             assert_eq!(reference::philox(counter, key), numbers);
-            let keys = Random::new(u64::from(key[0]) | u64::from(key[1]) << 32, 0).keys;
+            let keys = Random::new(u64::from(key[0]) | u64::from(key[1]) << 32, 0, 8).stream.keys;
             assert_eq!(plain::philox(&keys, counter), numbers);
         }
     }
@@ -222,12 +247,13 @@ mod tests {
             for seed in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
                 for first in [0, 1, 2, 3, 4, 29, 31, 63, (1 << 35) - 70, (1 << 35) - 64, u64::MAX - 33] {
                     for start in [0, 1, 30, 32, 33, 63] {
-                        let random = Random::new(seed, first);
+                        let bits = 2 + (first % 7) as u32;
+                        let random = Random::new(seed, first, bits);
                         let mut draws = [9.0; BLOCKS * BLOCK];
                         isa.run(Draw { random, start, draws: &mut draws });
                         for (lane, draw) in draws.iter().enumerate() {
                             let index = u128::from(first) + (start + lane) as u128;
-                            let expected = reference::draw(seed, index);
+                            let expected = reference::draw(seed, index, bits);
                             assert_eq!(
                                 *draw * UNIT,
                                 expected,

@@ -6,16 +6,16 @@ use super::{BLOCK, COUNTERS, GROUP, Keys, MULTIPLIERS, Start};
 ///
 /// # Safety
 /// `draws` is valid for writes of them.
-pub(in crate::kernels) unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+pub(in crate::kernels) unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
     for counter in 0..groups as u64 * COUNTERS {
-        let [a, b, c, d] = philox(&start.keys, [start.high, (low + counter) as u32, 0, 0]);
+        let [a, b, c, d] = philox(start.keys, [start.high, (low + counter) as u32, 0, 0]);
         let (group, place) = ((counter / COUNTERS) as usize, (counter % COUNTERS) as usize);
         for (index, number) in [(0, b), (1, a), (BLOCK / 2, d), (BLOCK / 2 + 1, c)] {
             let element = group * GROUP + 2 * place + index;
             // SAFETY: the caller's promise; elements of a group are below the first of the next.
             unsafe {
-                draws.add(element).write(number as i32 as f32);
-                draws.add(element + BLOCK).write(number.rotate_left(16) as i32 as f32);
+                draws.add(element).write(start.float(number));
+                draws.add(element + BLOCK).write(start.float(number.rotate_left(16)));
             }
         }
     }

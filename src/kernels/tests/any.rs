@@ -89,7 +89,7 @@ fn draws_do_not_depend_on_where_a_call_begins() {
         let mut codes = vec![77i8; whole.w.len() - start];
         let (w, out) = (Input::from(&whole.w[start..]), Some(Output::from(&mut codes[..])));
         let mut work = whole.any::<0>(w, (out, None), None, Groups::NONE, false);
-        work.rounding = AnyRounding::Stochastic(Random::new(3, 1000 + start as u64));
+        work.rounding = AnyRounding::Stochastic(Random::new(3, 1000 + start as u64, 4));
         let parameters = whole.parameters();
         Walk { work, cut: Cut::runs(1, whole.w.len() - start), groups: parameters.groups() }.run(isa);
         codes

@@ -196,7 +196,7 @@ pub(crate) trait Vectors: Copy {
     ///
     /// # Safety
     /// `draws` is valid for writes of the draws of `groups` groups.
-    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32);
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32);
 
     /// Reads a block.
     ///

@@ -240,7 +240,7 @@ impl Vectors for Plain {
     const SPECIALISES: bool = false;
 
     #[inline(always)]
-    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { draw_plain(start, low, groups, draws) }
     }

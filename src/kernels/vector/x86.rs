@@ -357,7 +357,7 @@ impl Vectors for Sse2 {
     const SPECIALISES: bool = false;
 
     #[inline(always)]
-    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
         // SAFETY: SSE2 is part of x86-64; the caller's promise.
         unsafe { draw_sse2(start, low, groups, draws) }
     }
@@ -446,7 +446,7 @@ impl Vectors for Avx2 {
     const SPECIALISES: bool = true;
 
     #[inline(always)]
-    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
         // SAFETY: the module's promise; the caller's promise.
         unsafe { draw_avx2(start, low, groups, draws) }
     }
@@ -550,7 +550,7 @@ impl Vectors for Avx512 {
     const SPECIALISES: bool = true;
 
     #[inline(always)]
-    unsafe fn draw(start: &Start, low: u64, groups: usize, draws: *mut f32) {
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
         // SAFETY: the module's promise; the caller's promise.
         unsafe { draw_avx512(start, low, groups, draws) }
     }
