@@ -2,7 +2,7 @@
 
 use super::{BLOCK, COUNTERS, GROUP, Keys, MULTIPLIERS, Start};
 
-/// The draws of `groups` groups, times 2^32, the counter of the first with the lower half `low`.
+/// The draws of `groups` groups, the counter of the first with the lower half `low`.
 ///
 /// # Safety
 /// `draws` is valid for writes of them.

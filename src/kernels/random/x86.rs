@@ -4,12 +4,12 @@
 use super::{BLOCK, COUNTERS, GROUP, MULTIPLIERS, ROUNDS, Start};
 use std::arch::x86_64::*;
 
-/// The draws of `groups` groups, times 2^32, the counter of the first with the lower half `low`, by the names of an instruction
+/// The draws of `groups` groups, the counter of the first with the lower half `low`, by the names of an instruction
 /// set's intrinsics. `$lanes` are the places of the lanes; `$exchanged` exchanges the halves of each number.
 macro_rules! draw {
     ($name:ident, $features:literal, $integers:ty, $counters:literal, $lanes:expr, $exchanged:expr,
-     $splat:ident $splat_32:ident $add:ident $multiply:ident $shuffle:ident $left:ident $xor:ident $and:ident $or:ident
-     $to_floats:ident $store:ident) => {
+     $splat:ident $splat_32:ident $add:ident $multiply:ident $shuffle:ident $left:ident $xor:ident
+     $to_floats:ident $splat_float:ident $times:ident $store:ident) => {
         /// # Safety
         /// `draws` is valid for writes of them.
         #[target_feature(enable = $features)]
@@ -20,11 +20,11 @@ macro_rules! draw {
             let [first, second] = MULTIPLIERS.map(splat);
             let (round_1, round_2) = (splat(start.round_1), splat(start.round_2));
             let (round_3, last) = (start.round_3.map(splat), splat(start.last));
-            let (keep, middle) = ($splat_32(start.keep as i32), $splat_32(start.middle as i32));
+            let unit = $splat_float(start.unit);
             // Not a shift, as it is of every lane of 64 bits: then the compiler (rustc 1.95) knows upper halves to be 0, moves the
             // masks of multiplications out of the loop, and then takes three multiplications for one.
             let high = |numbers: $integers| $shuffle::<0b11_11_01_01>(numbers);
-            let to_floats = |words| $to_floats($or($and(words, keep), middle));
+            let to_floats = |words| $times($to_floats(words), unit);
             for group in 0..groups {
                 let (mut a, mut b, mut c, mut d) =
                     ([first; REGISTERS], [first; REGISTERS], [first; REGISTERS], [first; REGISTERS]);
@@ -71,7 +71,7 @@ draw! {
     draw_sse2, "sse2", __m128i, 2, _mm_set_epi64x(1, 0),
     |words| _mm_shufflehi_epi16::<0b10_11_00_01>(_mm_shufflelo_epi16::<0b10_11_00_01>(words)),
     _mm_set1_epi64x _mm_set1_epi32 _mm_add_epi32 _mm_mul_epu32 _mm_shuffle_epi32 _mm_slli_epi64
-    _mm_xor_si128 _mm_and_si128 _mm_or_si128 _mm_cvtepi32_ps _mm_storeu_ps
+    _mm_xor_si128 _mm_cvtepi32_ps _mm_set1_ps _mm_mul_ps _mm_storeu_ps
 }
 
 /// Which bytes of four words make them with their halves exchanged, as two numbers.
@@ -83,14 +83,14 @@ draw! {
         _mm256_shuffle_epi8(words, _mm256_setr_epi64x(EXCHANGED[0], EXCHANGED[1], EXCHANGED[0], EXCHANGED[1]))
     },
     _mm256_set1_epi64x _mm256_set1_epi32 _mm256_add_epi32 _mm256_mul_epu32 _mm256_shuffle_epi32 _mm256_slli_epi64
-    _mm256_xor_si256 _mm256_and_si256 _mm256_or_si256
-    _mm256_cvtepi32_ps _mm256_storeu_ps
+    _mm256_xor_si256
+    _mm256_cvtepi32_ps _mm256_set1_ps _mm256_mul_ps _mm256_storeu_ps
 }
 
 draw! {
     draw_avx512, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl", __m512i, 8, _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
     |words| _mm512_rol_epi32::<16>(words),
     _mm512_set1_epi64 _mm512_set1_epi32 _mm512_add_epi32 _mm512_mul_epu32 _mm512_shuffle_epi32 _mm512_slli_epi64
-    _mm512_xor_si512 _mm512_and_si512 _mm512_or_si512
-    _mm512_cvtepi32_ps _mm512_storeu_ps
+    _mm512_xor_si512
+    _mm512_cvtepi32_ps _mm512_set1_ps _mm512_mul_ps _mm512_storeu_ps
 }
