@@ -25,8 +25,7 @@ static float draw_of(uint64_t seed, uint64_t i, uint32_t bits) {
     const uint32_t plain = philox_of(seed, i / 64 * 8 + i % 16 / 2, words[i % 32 / 16 * 2 + i % 2]);
     const uint32_t number = i % 64 < 32 ? plain : plain << 16 | plain >> 16;
     const int32_t is_signed = number < 0x80000000u ? (int32_t)number : -(int32_t)(UINT32_MAX - number) - 1;
-    const double spacing = ldexp(1.0, 9 + (int)bits);
-    return (float)ldexp((floor(is_signed / spacing) + 0.5) * spacing, -32);
+    return (float)is_signed * (float)(ldexp(1.0, -32) - ldexp(1.0, (int)bits - 55));
 }
 
 /* The level that v rounds to, before it is clamped. */

@@ -49,11 +49,10 @@ pub const DIFFQUANT_ROUNDING_HALF_EVEN: diffquant_rounding = 1;
 /// The code less the zero point is v + u in f32, rounded half to even. u comes from Philox4x32-10 (Salmon et al. 2011) with the key
 /// (low, high half of the seed) and the counters (high, low half of c, 0, 0). Element i of the tensor has a word of counter c =
 /// i / 64 * 8 + i mod 16 / 2: word 1 or 0, as i is even or odd, and 3 or 2 where i mod 32 is 16 or more; its upper and lower 16 bits
-/// are exchanged where i mod 64 is 32 or more. Its uppermost 23 - bits bits, the next one set and the others not, are u as a
-/// signed integer divided by 2^32.
+/// are exchanged where i mod 64 is 32 or more. As a signed integer made f32, times 2^-32 - 2^(bits-55) in f32, it is u.
 ///
-/// Elements i and i + 32 of 64 have words of the same bits. From 7 bits on they do not share any that counts; below that
-/// each goes up with its probability, and both together with the product of the two to 2^-16. All other elements are independent.
+/// Elements i and i + 32 of 64 have words of the same bits: each goes up with its probability, and both together with the product
+/// of the two to 2^-16. All other elements are independent, as far as Philox is.
 /// See diffquant_quantizer_set_seed.
 pub const DIFFQUANT_ROUNDING_STOCHASTIC: diffquant_rounding = 2;
 

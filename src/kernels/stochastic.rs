@@ -7,9 +7,10 @@
 //! level = half_even(v + u)
 //! ```
 //!
-//! in f32. Draws are odd multiples of 2^(bits-24), the distance of floats just below 2^bits: `v + u` loses nothing there, and a
-//! whole v stays whatever the draw. That is also what f32 leaves of the fraction of v, so that a finer draw would weigh what is not
-//! known. (Finer ones, added to `v - half_even(v)`, were tried: a third more instructions in a chain twice as long.)
+//! in f32. The largest draw is 1/2 - 2^(bits-24): f32 adds it to a whole v below 2^bits without rounding it to the tie, so that
+//! a whole v stays whatever the draw. Probabilities are off by no more than that, which is also what f32 leaves of the fraction of
+//! a v near 2^bits. (`half_even((v - half_even(v)) + u)` has them to 2^-24, and was tried: a chain of instructions that is half
+//! as long again.)
 //!
 //! Any v can decide here, not only halves and whole numbers, so the quotient is a division on every instruction set (see
 //! [`super::quotient`] for where it need not be).
@@ -19,13 +20,13 @@ use super::estimator::{AnyEstimator, Elements, Estimator, Lsq, with_one};
 use super::gradient::{Factor, Gradients, LastFactor};
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
-use super::random::{MANY, Random, RoomForMany, UNIT};
+use super::random::{MANY, Random, RoomForMany};
 use super::vector::Floats;
 use super::walk::{Sum, Work, join_lanes};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 
-/// The levels of a block of weights, as i32s, by 2^32 times their draws.
+/// The levels of a block of weights, as i32s, by their draws.
 #[inline(always)]
 pub(super) fn whole_levels_by_chance<V: Vectors, S: Source>(
     w: V::Block,
@@ -38,17 +39,9 @@ pub(super) fn whole_levels_by_chance<V: Vectors, S: Source>(
         let divisor = bounds.divisor::<V, S>(lanes, register);
         let quotient = divisor.divided(without_offset::<V, S>(w[register], lanes, register));
         let clamped = quotient.at_least(divisor.min).at_most(divisor.max);
-        whole[register] = moved::<V>(clamped, draws[register]).to_whole();
+        whole[register] = clamped.plus(draws[register]).to_whole();
     }
     whole
-}
-
-/// `quotient` moved by a draw, which is 2^32 times u.
-#[inline(always)]
-fn moved<V: Vectors>(quotient: V::Floats, draw: V::Floats) -> V::Floats {
-    let unit = V::Floats::splat(UNIT);
-    // The product is exact, so that both are rounded once.
-    if V::FUSES { draw.times_plus(unit, quotient) } else { draw.times(unit).plus(quotient) }
 }
 
 /// Gradients by the levels that chance gave forward: of the weights, of each scale and of each offset, those of them that are asked
@@ -125,7 +118,7 @@ impl<'a> GradientsByChance<'a> {
         let quotient = divisor.divided(from_offset);
         // A level beyond the bounds, so that one can tell what chance has moved across them.
         let near = quotient.at_least(divisor.min.minus(one)).at_most(divisor.max.plus(one));
-        let rounded = moved::<V>(near, draw).rounded();
+        let rounded = near.plus(draw).rounded();
         let level = rounded.at_least(divisor.min).at_most(divisor.max).only(rounded.is_number());
         let mut elements = Elements::of_value(w, level.times(divisor.step));
         if S::AFFINE {

@@ -59,8 +59,7 @@ pub fn draw(seed: u64, element: u64, bits: u32) -> f32 {
     }
     let word = [1, 0, 3, 2][(element % 32 / 16 * 2 + element % 2) as usize];
     let number = numbers[word].rotate_left(if element % 64 < 32 { 0 } else { 16 });
-    let spacing = 2.0f64.powi(9 + bits as i32);
-    (((f64::from(number as i32) / spacing).floor() + 0.5) * spacing / 2.0f64.powi(32)) as f32
+    number as i32 as f32 * (2.0f64.powi(-32) - 2.0f64.powi(bits as i32 - 55)) as f32
 }
 
 /// N(0, 1) from two places in (0, 1), by Box and Muller.

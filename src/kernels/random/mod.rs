@@ -5,10 +5,10 @@
 //! (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011), ten rounds of two multiplications.
 //!
 //! The key is the seed. A *group* of 64 elements has eight counters: the first 32 elements take a number each, as they are, and the
-//! other 32 the same numbers with their 16-bit halves exchanged. Of a number the uppermost 23 - bits bits count, 15 to 21 of them: so
-//! from 7 bits on draws have no bit in common. With fewer, two that share bits have in their upper halves what the other has
-//! below, where a decision hardly ever looks: the probability of both going up differs from the product of their own by less
-//! than 2^-16. It halves the multiplications, most of what stochastic rounding costs.
+//! other 32 the same numbers with their 16-bit halves exchanged. Each draw by itself is spread evenly, and of two that share bits,
+//! one has in its upper half what the other has below, where a decision hardly ever looks: the probability of both going up
+//! differs from the product of their own by less than 2^-16. It halves the multiplications, most of what stochastic
+//! rounding costs.
 //!
 //! Words 0 and 1 of a counter are the upper and the lower half of its index, the others 0. In the first three rounds most
 //! words are then the same for all counters, and are computed once for many groups ([`Start`]). Elements take the words in the
@@ -41,8 +41,6 @@ const GROUP: usize = 2 * BLOCK;
 const COUNTERS: u64 = 8;
 /// Elements that are drawn for at a time where there are many.
 pub(super) const MANY: usize = 8 * GROUP;
-/// What a draw is a multiple of, as a part of the distance between two codes: one over 2^32.
-pub(super) const UNIT: f32 = 1.0 / 4_294_967_296.0;
 
 /// The keys of all rounds, each in the low half of its 64 bits.
 pub(crate) type Keys = [[u64; 2]; ROUNDS];
@@ -56,16 +54,14 @@ pub(crate) struct Start<'a> {
     /// Word 3 after three rounds.
     last: u64,
     keys: &'a Keys,
-    /// The bits of a draw that are drawn, and the one that puts it in the middle of those that share them.
-    keep: u32,
-    middle: u32,
+    unit: f32,
     #[cfg_attr(target_arch = "x86_64", allow(dead_code))]
     high: u32,
 }
 
 impl Start<'_> {
     fn new(stream: &Stream, high: u32) -> Start<'_> {
-        let Stream { keys, keep, middle, .. } = stream;
+        let Stream { keys, unit, .. } = stream;
         let halves = |number: u64| [number & 0xffff_ffff, number >> 32];
         // Words 0, 2 and 3 of round 1, word 0 of round 2.
         let [last, product] = halves(MULTIPLIERS[0] * u64::from(high));
@@ -77,16 +73,15 @@ impl Start<'_> {
             round_3: [second ^ keys[2][0], third ^ keys[2][1]],
             last: after,
             keys,
-            keep: *keep,
-            middle: *middle,
+            unit: *unit,
             high,
         }
     }
 
-    /// 2^32 times the draw that a number of the generator is.
+    /// The draw that a number of the generator is.
     #[cfg(any(test, not(target_arch = "x86_64")))]
     fn float(&self, number: u32) -> f32 {
-        (number & self.keep | self.middle) as i32 as f32
+        number as i32 as f32 * self.unit
     }
 }
 
@@ -97,8 +92,8 @@ pub(super) type RoomForMany = MaybeUninit<[f32; MANY + GROUP]>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stream {
     keys: Keys,
-    keep: u32,
-    middle: u32,
+    /// What a number is multiplied by to become a draw.
+    unit: f32,
     /// The index of the tensor's first element in the stream.
     first: u64,
 }
@@ -112,7 +107,7 @@ impl Stream {
         (self.first / GROUP as u64 + at / GROUP as u64, at as usize % GROUP)
     }
 
-    /// 2^32 times the draws of `count` elements from `start` on, at most [`MANY`]: where they are.
+    /// The draws of `count` elements from `start` on, at most [`MANY`]: where they are.
     #[inline(always)]
     pub(super) fn many<'r, V: Vectors>(&self, start: usize, count: usize, room: &'r mut RoomForMany) -> &'r [f32] {
         let ((group, place), room) = (self.place(start), room.as_mut_ptr().cast::<f32>());
@@ -129,7 +124,7 @@ impl Stream {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Random {
     pub(super) stream: Stream,
-    /// 2^32 times the draws of the group that the last block began in, and of the next where a block reached into it.
+    /// The draws of the group that the last block began in, and of the next where a block reached into it.
     drawn: [[f32; GROUP]; 2],
     group: u64,
     groups: usize,
@@ -138,19 +133,19 @@ pub(crate) struct Random {
 impl Random {
     /// The stream of `seed`, from `first` on, for levels below 2^`bits`.
     pub(crate) fn new(seed: u64, first: u64, bits: u32) -> Random {
-        // As fine as f32 is just below 2^bits, so that a draw added to a level there loses nothing.
-        let middle = 1 << (bits + 8);
+        // One over 2^32, and a little less: at most 1/2 - 2^(bits-24), which f32 can still add to a level just below 2^bits.
+        let unit = (1.0 - f32::powi(2.0, bits as i32 - 23)) / 4_294_967_296.0;
         let mut key = [seed as u32, (seed >> 32) as u32];
         let mut keys = [[0; 2]; ROUNDS];
         for round in &mut keys {
             *round = key.map(u64::from);
             key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
-        let stream = Stream { keys, keep: !(2 * middle - 1), middle, first };
+        let stream = Stream { keys, unit, first };
         Random { stream, drawn: [[0.0; GROUP]; 2], group: 0, groups: 0 }
     }
 
-    /// 2^32 times the draws of 32 elements from `start` on, which are between -1/2 and 1/2.
+    /// The draws of 32 elements from `start` on, which are between -1/2 and 1/2.
     #[inline(always)]
     pub(super) fn draws<V: Vectors>(&mut self, start: usize) -> V::Block {
         let (group, place) = self.stream.place(start);
@@ -173,7 +168,7 @@ impl Random {
     }
 }
 
-/// Writes the draws of `count` groups, times 2^32. Outlined here, as the compiler (rustc 1.95) does not heed `inline(never)` on a
+/// Writes the draws of `count` groups. Outlined here, as the compiler (rustc 1.95) does not heed `inline(never)` on a
 /// function that enables instructions.
 ///
 /// # Safety
@@ -254,11 +249,7 @@ mod tests {
                         for (lane, draw) in draws.iter().enumerate() {
                             let index = u128::from(first) + (start + lane) as u128;
                             let expected = reference::draw(seed, index, bits);
-                            assert_eq!(
-                                *draw * UNIT,
-                                expected,
-                                "{isa:?} seed {seed} first {first} start {start} lane {lane}"
-                            );
+                            assert_eq!(*draw, expected, "{isa:?} seed {seed} first {first} start {start} lane {lane}");
                         }
                     }
                 }
