@@ -6,7 +6,7 @@ DEMO := target/demo
 MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: build install demo study pictures test test-deep differential fuzz bench bench-peers lint doc clean help
+.PHONY: build install demo demo-mpi study pictures test test-deep differential fuzz bench bench-peers lint doc clean help
 .DEFAULT_GOAL := build
 
 build: ## build libdiffquant in release (the default target)
@@ -24,6 +24,16 @@ $(DEMO)/train_digits: build
 
 demo: $(DEMO)/train_digits ## train the digits classifier of examples/c against an installed libdiffquant; draws target/demo/digits.svg
 	$(DEMO)/train_digits examples/data/digits.csv $(DEMO)/digits.svg
+
+# One after the other, and 4 ranks on fewer cores too: the number of ranks is not to matter.
+demo-mpi: build ## train the digits over MPI on 1, 2 and 4 ranks, and check that all reach the same bits
+	scripts/setup.sh mpi
+	cmake --install $(BUILD) --prefix $(DEMO)/prefix
+	cmake -S examples/mpi -B $(DEMO)/mpi -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH='$(CURDIR)/$(DEMO)/prefix'
+	+cmake --build $(DEMO)/mpi
+	for ranks in 1 2 4; do \
+		scripts/mpirun.sh -n $$ranks $(DEMO)/mpi/train_digits_mpi examples/data/digits.csv || exit 1; \
+	done
 
 study: $(DEMO)/train_digits ## the demo's methods over 12 seeds, from random weights too; some minutes
 	$(DEMO)/train_digits --study examples/data/digits.csv $(DEMO)/study.svg > $(DEMO)/study.txt

@@ -24,6 +24,7 @@ static const struct constant statuses[] = {
     CONSTANT(DIFFQUANT_STATUS_NO_SHAPE, 34),
     CONSTANT(DIFFQUANT_STATUS_NO_DATA, 35),
     CONSTANT(DIFFQUANT_STATUS_INCOMPATIBLE, 36),
+    CONSTANT(DIFFQUANT_STATUS_INVALID_HANDLE, 37),
     CONSTANT(DIFFQUANT_STATUS_NON_FINITE, 64),
     CONSTANT(DIFFQUANT_STATUS_INVALID_JSON, 65),
     CONSTANT(DIFFQUANT_STATUS_INVALID_UTF8, 66),
@@ -101,7 +102,7 @@ TEST(every_status_has_the_name_of_its_constant) {
 }
 
 TEST(a_number_that_is_no_status_is_named_unknown) {
-    static const uint32_t unknown[] = {9, 31, 37, 63, 67, 95, 100, 256, 0x80000000u, UINT32_MAX};
+    static const uint32_t unknown[] = {9, 31, 38, 63, 67, 95, 100, 256, 0x80000000u, UINT32_MAX};
     for (size_t i = 0; i < COUNT(unknown); i++) {
         check_context("%u", unknown[i]);
         CHECK_TEXT(diffquant_status_name(unknown[i]), "unknown status");

@@ -28,7 +28,10 @@
  *   says so. The comments name statuses without their prefix: NULL_POINTER is DIFFQUANT_STATUS_NULL_POINTER. A returned
  *   INTERNAL means a defect of the library, for any function.
  * - Handles. Configurations, quantizers, observers and rotations are made by functions with an `out` argument and freed by the
- *   function named there. Freeing NULL does nothing. A freed handle must not be used again.
+ *   function named there. Freeing NULL does nothing. A freed handle must not be used again. Where one is, or a handle of another
+ *   type, any function may answer INVALID_HANDLE, and freeing it does nothing. This is best effort, against mistakes: a
+ *   freed handle is recognised until 256 more of its type were freed; a pointer that never was a handle, or an object that another
+ *   thread is just freeing, is not.
  * - Pointers. A NULL handle, or NULL data with n > 0, is refused; so is a pointer that is not aligned for its type. With
  *   n = 0 a tensor function touches nothing and its data pointers may be anything. Arguments whose comment says
  *   "may be NULL" are optional. Every pointer may be answered with MISALIGNED, named below for buffers alone.
@@ -282,6 +285,11 @@ typedef uint32_t diffquant_isa;
  * Two observers are of different kinds or shapes.
  */
 #define DIFFQUANT_STATUS_INCOMPATIBLE 36
+
+/**
+ * A handle that was freed, or is of another type.
+ */
+#define DIFFQUANT_STATUS_INVALID_HANDLE 37
 
 /**
  * A NaN or an infinity among data that must be finite; the message names the first one.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the tools that a make target needs and this machine lacks. When none is missing it does nothing.
 #
-#   scripts/setup.sh build|test|doc|lint
+#   scripts/setup.sh build|mpi|test|doc|lint
 #
 # As root on Debian or Ubuntu: with apt-get. Otherwise: cmake, ninja and shellcheck from PyPI, into a Python environment
 # in target/tools, which the Makefile puts on the PATH; for the others it says what to install.
@@ -12,7 +12,8 @@ PATH=$PWD/$tools/bin:$PATH
 
 case ${1:-} in
     build) needed='cc cmake' ;;
-    test) needed='cc g++ cmake ninja pkg-config valgrind qemu-x86_64 abidiff' ;;
+    mpi) needed='mpicc mpirun' ;;
+    test) needed='cc g++ cmake ninja pkg-config valgrind qemu-x86_64 abidiff mpicc mpirun' ;;
     doc) needed='doxygen' ;;
     lint) needed='shellcheck' ;;
     *) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
@@ -26,6 +27,8 @@ debian_package() {
         ninja) echo ninja-build ;;
         qemu-x86_64) echo qemu-user ;;
         abidiff) echo abigail-tools ;;
+        mpicc) echo libopenmpi-dev ;;
+        mpirun) echo openmpi-bin ;;
         *) echo "$1" ;;
     esac
 }

@@ -77,6 +77,14 @@ pub enum Error {
         /// The alignment that its elements need.
         alignment: usize,
     },
+    /// A handle that is none, or no longer one, of an object of the expected type.
+    #[error("{argument} is not {expected}: it was freed, or is of another type")]
+    InvalidHandle {
+        /// Name of the argument.
+        argument: &'static str,
+        /// What it should be, with an article.
+        expected: &'static str,
+    },
     /// Two buffers share memory in a way that is not the exact in-place use.
     #[error("{first} and {second} overlap; only the exact same start is allowed, and only where documented")]
     Overlap {

@@ -331,8 +331,8 @@ fn every_function_gives_each_status_that_its_comment_names_and_no_other() {
             writeln!(wrong, "{}: {status} is documented and was not seen", export.name).unwrap();
         }
         for status in seen.difference(&export.documented) {
-            // The header's conventions promise it for every pointer of every function.
-            if status != "MISALIGNED" {
+            // The header's conventions promise these for every pointer and every handle of every function.
+            if !["MISALIGNED", "INVALID_HANDLE"].contains(&status.as_str()) {
                 writeln!(wrong, "{}: {status} was seen and is not documented", export.name).unwrap();
             }
         }

@@ -300,6 +300,49 @@ fn find_package_grants_a_component_only_when_its_library_is_installed() {
     assert_eq!(granted("shared-only-requests", &prefix, &requests), expected);
 }
 
+/// The MPI example, built as its reader would; gives the program.
+fn mpi_example() -> PathBuf {
+    let build = scratch("mpi");
+    let prefix = format!("-DCMAKE_PREFIX_PATH={}", moved_prefix().display());
+    let strict = "-DCMAKE_C_FLAGS=-Werror";
+    run(cmake_configure(Path::new(ROOT).join("examples/mpi"), &build).args([&prefix, strict]));
+    cmake_build(&build);
+    build.join("train_digits_mpi")
+}
+
+fn mpirun(ranks: usize, program: &Path, options: &[&str]) -> Output {
+    let mut mpirun = command(Path::new(ROOT).join("scripts/mpirun.sh"));
+    mpirun.args(["-n", &ranks.to_string()]).arg(program).args(options).arg("--quick");
+    output(mpirun.arg("examples/data/digits.csv").current_dir(ROOT))
+}
+
+#[test]
+fn the_mpi_example_reaches_the_same_bits_on_any_number_of_ranks() {
+    let program = mpi_example();
+    let mut accuracies = BTreeSet::new();
+    for ranks in [1, 2, 3, 4] {
+        let output = mpirun(ranks, &program, &[]);
+        let [printed, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        assert!(output.status.success(), "{ranks} ranks: {printed}{errors}");
+        assert!(printed.contains("sums exact: every weight, bias and scale has the bits"), "{ranks} ranks: {printed}");
+        let merged = if ranks == 1 { 0 } else { 2 };
+        assert_eq!(printed.matches(": the text of one process").count(), merged, "{ranks} ranks: {printed}");
+        let accuracy = printed.lines().find_map(|line| line.strip_prefix(&format!("{ranks} rank"))?.split_once(": "));
+        accuracies.insert(accuracy.unwrap_or_else(|| panic!("{printed}")).1.trim().to_owned());
+    }
+    assert_eq!(accuracies.len(), 1, "{accuracies:?}");
+
+    // That the comparison can tell: sums of f32 depend on who adds what.
+    let output = mpirun(4, &program, &["--sum=f32"]);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("differs from one process's by up to"), "{printed}");
+
+    let output = mpirun(9, &program, &[]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "a batch has work for 8 ranks");
+    assert!(errors.contains("9 ranks: a batch of 32 images has work for 8"), "{errors}");
+}
+
 // ---- Finding it with pkg-config -------------------------------------------------------------------------------------
 
 fn compile_with_pkg_config(language: &str, link_static: bool) {

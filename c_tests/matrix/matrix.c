@@ -46,6 +46,9 @@ static struct {
 } handles[MOST_HANDLES];
 static size_t handle_count;
 
+/* Whether a handle of the call is no good, which must be refused. */
+static bool has_bad_handle;
+
 /* A crash says which call it was. */
 static void crashed(int number) {
     char text[256];
@@ -65,6 +68,7 @@ void matrix_begin(const char *function, const size_t *choices, size_t count) {
     }
     pointer_count = 0;
     handle_count = 0;
+    has_bad_handle = false;
     check_context("%s, choices%s", function, choices_now);
 }
 
@@ -211,10 +215,10 @@ static void check_pointers(diffquant_status status, diffquant_status partial) {
 /* ---- Handles ----------------------------------------------------------------------------------------------------- */
 
 enum {
-    GOOD_CONFIGS = MATRIX_CONFIG_HANDLES - 2,
-    GOOD_QUANTIZERS = MATRIX_QUANTIZER_HANDLES - 2,
-    GOOD_OBSERVERS = MATRIX_OBSERVER_HANDLES - 2,
-    GOOD_ROTATIONS = MATRIX_ROTATION_HANDLES - 2
+    GOOD_CONFIGS = MATRIX_CONFIG_HANDLES - MATRIX_BAD_HANDLES,
+    GOOD_QUANTIZERS = MATRIX_QUANTIZER_HANDLES - MATRIX_BAD_HANDLES,
+    GOOD_OBSERVERS = MATRIX_OBSERVER_HANDLES - MATRIX_BAD_HANDLES,
+    GOOD_ROTATIONS = MATRIX_ROTATION_HANDLES - MATRIX_BAD_HANDLES
 };
 
 static diffquant_config *configs[GOOD_CONFIGS];
@@ -269,6 +273,12 @@ static void make_handles(void) {
     }
 }
 
+/* A handle that is none of an object: `choice` of those there are; `good` is a handle of the type, and so is `freed`. */
+static void *bad_handle(size_t choice, void *good, void *freed, void *other) {
+    void *const bad[MATRIX_BAD_HANDLES] = {NULL, at_offset(good, 1), freed, other};
+    return bad[choice];
+}
+
 static diffquant_config *new_config(size_t choice) {
     diffquant_config *copy = NULL;
     REQUIRE(diffquant_config_clone(configs[choice], &copy) == DIFFQUANT_STATUS_OK);
@@ -287,9 +297,36 @@ static diffquant_observer *copy_of_observer(size_t choice) {
     return copy;
 }
 
+/* Freed just now: so it is recognised. */
+static diffquant_config *freed_config(void) {
+    diffquant_config *handle = new_config(0);
+    diffquant_config_free(handle);
+    return handle;
+}
+
+static diffquant_quantizer *freed_quantizer(void) {
+    diffquant_quantizer *handle = new_quantizer(0);
+    diffquant_quantizer_free(handle);
+    return handle;
+}
+
+static diffquant_observer *freed_observer(void) {
+    diffquant_observer *handle = copy_of_observer(0);
+    diffquant_observer_free(handle);
+    return handle;
+}
+
+static diffquant_rotation *freed_rotation(void) {
+    diffquant_rotation *handle = NULL;
+    REQUIRE_OK(diffquant_rotation_new(3, 0, &handle));
+    diffquant_rotation_free(handle);
+    return handle;
+}
+
 diffquant_observer *matrix_observer(size_t choice) {
     if (choice >= GOOD_OBSERVERS) {
-        return choice == GOOD_OBSERVERS ? NULL : at_offset(observers[0], 1);
+        has_bad_handle = true;
+        return bad_handle(choice - GOOD_OBSERVERS, observers[0], freed_observer(), configs[0]);
     }
     REQUIRE(handle_count < MOST_HANDLES);
     handles[handle_count].config = NULL;
@@ -300,7 +337,8 @@ diffquant_observer *matrix_observer(size_t choice) {
 
 diffquant_config *matrix_config(size_t choice) {
     if (choice >= GOOD_CONFIGS) {
-        return choice == GOOD_CONFIGS ? NULL : at_offset(configs[0], 1);
+        has_bad_handle = true;
+        return bad_handle(choice - GOOD_CONFIGS, configs[0], freed_config(), rotations[0]);
     }
     REQUIRE(handle_count < MOST_HANDLES);
     handles[handle_count].quantizer = NULL;
@@ -310,7 +348,8 @@ diffquant_config *matrix_config(size_t choice) {
 
 diffquant_quantizer *matrix_quantizer(size_t choice) {
     if (choice >= GOOD_QUANTIZERS) {
-        return choice == GOOD_QUANTIZERS ? NULL : at_offset(quantizers[0], 1);
+        has_bad_handle = true;
+        return bad_handle(choice - GOOD_QUANTIZERS, quantizers[0], freed_quantizer(), configs[0]);
     }
     REQUIRE(handle_count < MOST_HANDLES);
     handles[handle_count].config = NULL;
@@ -320,7 +359,8 @@ diffquant_quantizer *matrix_quantizer(size_t choice) {
 
 const diffquant_rotation *matrix_rotation(size_t choice) {
     if (choice >= GOOD_ROTATIONS) {
-        return choice == GOOD_ROTATIONS ? NULL : at_offset(rotations[0], 1);
+        has_bad_handle = true;
+        return bad_handle(choice - GOOD_ROTATIONS, rotations[0], freed_rotation(), configs[0]);
     }
     return rotations[choice];
 }
@@ -330,20 +370,23 @@ size_t matrix_groups(size_t choice) {
 }
 
 diffquant_config *matrix_freed_config(size_t choice) {
-    return choice == 0 ? new_config(0) : NULL;
+    return choice == 0 ? new_config(0) : bad_handle(choice - 1, configs[0], freed_config(), rotations[0]);
 }
 
 diffquant_quantizer *matrix_freed_quantizer(size_t choice) {
-    return choice == 0 ? new_quantizer(0) : NULL;
+    return choice == 0 ? new_quantizer(0) : bad_handle(choice - 1, quantizers[0], freed_quantizer(), configs[0]);
 }
 
 diffquant_observer *matrix_freed_observer(size_t choice) {
-    return choice == 0 ? copy_of_observer(0) : NULL;
+    return choice == 0 ? copy_of_observer(0) : bad_handle(choice - 1, observers[0], freed_observer(), configs[0]);
 }
 
 diffquant_rotation *matrix_freed_rotation(size_t choice) {
+    if (choice > 0) {
+        return bad_handle(choice - 1, rotations[0], freed_rotation(), configs[0]);
+    }
     diffquant_rotation *made = NULL;
-    REQUIRE(choice != 0 || diffquant_rotation_new(3, 0, &made) == DIFFQUANT_STATUS_OK);
+    REQUIRE_OK(diffquant_rotation_new(3, 0, &made));
     return made;
 }
 
@@ -401,6 +444,7 @@ void matrix_end(diffquant_status status, diffquant_status partial) {
     if (status != DIFFQUANT_STATUS_OK) {
         CHECK(diffquant_last_error_message()[0] != '\0');
     }
+    CHECK(!has_bad_handle || status != DIFFQUANT_STATUS_OK);
     check_pointers(status, partial);
     check_handles(status);
 }

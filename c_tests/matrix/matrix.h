@@ -67,10 +67,11 @@ void *matrix_out_handle(void (*release)(void *), size_t choice);
 
 /* The call gets a copy, which must be as it was when the call is refused; a rotation never changes. */
 enum {
-    MATRIX_CONFIG_HANDLES = 2 + 2,
-    MATRIX_QUANTIZER_HANDLES = 4 + 2,
-    MATRIX_OBSERVER_HANDLES = 3 + 2,
-    MATRIX_ROTATION_HANDLES = 2 + 2
+    MATRIX_BAD_HANDLES = 4, /* NULL, misaligned, freed, of another type */
+    MATRIX_CONFIG_HANDLES = 2 + MATRIX_BAD_HANDLES,
+    MATRIX_QUANTIZER_HANDLES = 4 + MATRIX_BAD_HANDLES,
+    MATRIX_OBSERVER_HANDLES = 3 + MATRIX_BAD_HANDLES,
+    MATRIX_ROTATION_HANDLES = 2 + MATRIX_BAD_HANDLES
 };
 diffquant_config *matrix_config(size_t choice);
 diffquant_quantizer *matrix_quantizer(size_t choice);
@@ -81,7 +82,7 @@ const diffquant_rotation *matrix_rotation(size_t choice);
 size_t matrix_groups(size_t choice);
 
 /* For functions that free: a handle or NULL. */
-enum { MATRIX_FREED = 2 };
+enum { MATRIX_FREED = 1 + MATRIX_BAD_HANDLES };
 diffquant_config *matrix_freed_config(size_t choice);
 diffquant_quantizer *matrix_freed_quantizer(size_t choice);
 diffquant_observer *matrix_freed_observer(size_t choice);

@@ -48,19 +48,28 @@ static void axpy(float a, const float *restrict x, float *restrict y, size_t n) 
     }
 }
 
+void mlp_load(mlp_batch *batch, const digits *data, const size_t *images, size_t n) {
+    digits_gather(data, images, n, batch->activations[0], batch->labels);
+    batch->batch = n;
+}
+
+void mlp_layer_forward(const mlp *net, size_t l, mlp_batch *batch) {
+    const mlp_layer *layer = &MLP_LAYER[l];
+    bool rectify = l + 1 < MLP_LAYERS; /* the last layer gives logits */
+    for (size_t b = 0; b < batch->batch; b++) {
+        const float *x = batch->activations[l] + b * layer->in;
+        float *y = batch->activations[l + 1] + b * layer->out;
+        for (size_t o = 0; o < layer->out; o++) {
+            const float *row = net->weights + layer->weights + o * layer->in;
+            float sum = net->biases[layer->biases + o] + dot(row, x, layer->in);
+            y[o] = rectify && sum < 0.0f ? 0.0f : sum;
+        }
+    }
+}
+
 void mlp_forward(const mlp *net, mlp_batch *batch) {
     for (size_t l = 0; l < MLP_LAYERS; l++) {
-        const mlp_layer *layer = &MLP_LAYER[l];
-        bool rectify = l + 1 < MLP_LAYERS; /* the last layer gives logits */
-        for (size_t b = 0; b < batch->batch; b++) {
-            const float *x = batch->activations[l] + b * layer->in;
-            float *y = batch->activations[l + 1] + b * layer->out;
-            for (size_t o = 0; o < layer->out; o++) {
-                const float *row = net->weights + layer->weights + o * layer->in;
-                float sum = net->biases[layer->biases + o] + dot(row, x, layer->in);
-                y[o] = rectify && sum < 0.0f ? 0.0f : sum;
-            }
-        }
+        mlp_layer_forward(net, l, batch);
     }
 }
 
@@ -91,7 +100,7 @@ float mlp_loss(mlp_batch *batch) {
 }
 
 /* One image through one layer, backwards. grad_y is the gradient at the layer's output; grad_x may be NULL. */
-static void layer_backward(const mlp *net, const mlp_layer *layer, const float *x, const float *grad_y, mlp *gradient,
+static void image_backward(const mlp *net, const mlp_layer *layer, const float *x, const float *grad_y, mlp *gradient,
                            float *grad_x) {
     for (size_t o = 0; o < layer->out; o++) {
         size_t row = layer->weights + o * layer->in;
@@ -103,19 +112,29 @@ static void layer_backward(const mlp *net, const mlp_layer *layer, const float *
     }
 }
 
+void mlp_layer_backward(const mlp *net, size_t l, mlp_batch *batch, mlp *gradient) {
+    const mlp_layer *layer = &MLP_LAYER[l];
+    bool is_first = l == 0; /* nobody asks for the gradient of the pixels */
+    memset(batch->gradients[l], 0, sizeof batch->gradients[l]);
+    for (size_t b = 0; b < batch->batch; b++) {
+        const float *x = batch->activations[l] + b * layer->in;
+        float *grad_x = batch->gradients[l] + b * layer->in;
+        image_backward(net, layer, x, batch->gradients[l + 1] + b * layer->out, gradient, is_first ? NULL : grad_x);
+    }
+}
+
+void mlp_relu_backward(const float *output, float *gradient, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        gradient[i] = output[i] > 0.0f ? gradient[i] : 0.0f;
+    }
+}
+
 void mlp_backward(const mlp *net, mlp_batch *batch, mlp *gradient) {
     memset(gradient, 0, sizeof *gradient);
     for (size_t l = MLP_LAYERS; l-- > 0;) {
-        const mlp_layer *layer = &MLP_LAYER[l];
-        bool is_first = l == 0; /* nobody asks for the gradient of the pixels */
-        memset(batch->gradients[l], 0, sizeof batch->gradients[l]);
-        for (size_t b = 0; b < batch->batch; b++) {
-            const float *x = batch->activations[l] + b * layer->in;
-            float *grad_x = batch->gradients[l] + b * layer->in;
-            layer_backward(net, layer, x, batch->gradients[l + 1] + b * layer->out, gradient, is_first ? NULL : grad_x);
-            for (size_t i = 0; !is_first && i < layer->in; i++) {
-                grad_x[i] = x[i] > 0.0f ? grad_x[i] : 0.0f; /* ReLU: x is its output */
-            }
+        mlp_layer_backward(net, l, batch, gradient);
+        if (l > 0) {
+            mlp_relu_backward(batch->activations[l], batch->gradients[l], batch->batch * MLP_LAYER[l].in);
         }
     }
 }

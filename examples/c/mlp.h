@@ -46,6 +46,9 @@ typedef struct {
 /* He initialisation: uniform in +-sqrt(6 / in), biases 0. */
 void mlp_init(mlp *net, rng *random);
 
+/* Makes n images, at most MLP_BATCH, the input of the batch. */
+void mlp_load(mlp_batch *batch, const digits *data, const size_t *images, size_t n);
+
 /* Fills the activations from activations[0]. */
 void mlp_forward(const mlp *net, mlp_batch *batch);
 
@@ -54,6 +57,13 @@ float mlp_loss(mlp_batch *batch);
 
 /* The gradient with respect to the weights and biases that mlp_forward used, and mlp_loss went before. */
 void mlp_backward(const mlp *net, mlp_batch *batch, mlp *gradient);
+
+/* The steps of mlp_forward and mlp_backward, for who has something to do in between. Layer l turns activations[l] into
+ * activations[l + 1], with ReLU but in the last; backwards, it turns gradients[l + 1] into gradients[l], but in the
+ * first, and adds to `gradient`. ReLU's own part is mlp_relu_backward, on n elements. */
+void mlp_layer_forward(const mlp *net, size_t l, mlp_batch *batch);
+void mlp_layer_backward(const mlp *net, size_t l, mlp_batch *batch, mlp *gradient);
+void mlp_relu_backward(const float *output, float *gradient, size_t n);
 
 /* How many images of the batch have their largest logit at the right digit. */
 size_t mlp_correct(const mlp_batch *batch);

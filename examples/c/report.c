@@ -12,10 +12,15 @@
 /* Back to the first column, and erase to the end of the line (ECMA-48). */
 static const char REWRITE_LINE[] = "\r\033[K";
 
+const char *program_name = "train_digits";
+
 static bool line_is_open = false;
 
 void report_progress(const progress *now) {
     bool terminal = isatty(fileno(stderr)) != 0;
+    if (now->runs == 0) {
+        return;
+    }
     if (!terminal && now->epoch != now->epochs) {
         return;
     }
@@ -37,7 +42,7 @@ void report_progress_end(void) {
 void die(const char *format, ...) {
     va_list arguments;
     report_progress_end();
-    fputs("train_digits: ", stderr);
+    fprintf(stderr, "%s: ", program_name);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);

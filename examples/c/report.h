@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* Where a training run stands. `run` of `runs` counts from 1, `epoch` of `epochs` too. */
+/* Where a training run stands. `run` of `runs` counts from 1, `epoch` of `epochs` too; with 0 runs nothing is said. */
 typedef struct {
     char name[48];
     size_t run, runs;
@@ -18,6 +18,9 @@ void report_progress(const progress *now);
 
 /* Clears the rewritten line, so that what follows starts on a clean one. */
 void report_progress_end(void);
+
+/* What die says that it is. */
+extern const char *program_name;
 
 /* An example that cannot go on says why and exits with EXIT_FAILURE; a training runtime would hand a status upward. */
 _Noreturn void die(const char *format, ...);

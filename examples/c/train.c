@@ -5,21 +5,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+const recipe FLOAT_RECIPE = {.epochs = 40, .learning_rate = 5e-3f};
+const recipe QAT_RECIPE = {.epochs = 40, .learning_rate = 2e-2f, .scale_learning_rate = 1e-3f};
+
+static void forward_alone(void *context, const mlp *net, mlp_batch *batch) {
+    (void)context;
+    mlp_forward(net, batch);
+}
+
+static float gradient_alone(void *context, const mlp *net, const digits *data, const size_t *images, size_t n,
+                            mlp_batch *scratch, mlp *gradient) {
+    (void)context;
+    mlp_load(scratch, data, images, n);
+    mlp_forward(net, scratch);
+    float loss = mlp_loss(scratch);
+    mlp_backward(net, scratch, gradient);
+    return loss;
+}
+
+const computation ALONE = {.forward = forward_alone, .gradient = gradient_alone};
+
 /* What one run carries from step to step. */
 typedef struct {
     mlp *net;                    /* the latent weights, which Adam updates */
     weight_quantizer *quantizer; /* or NULL */
     const digits_split *split;
     const recipe *how;
+    const computation *by;
     mlp adam_m, adam_v;
     size_t step, steps;
     mlp_batch batch;
 } training;
-
-static void load_batch(mlp_batch *batch, const digits *data, const size_t *order, size_t n) {
-    digits_gather(data, order, n, batch->activations[0], batch->labels);
-    batch->batch = n;
-}
 
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
@@ -35,15 +51,15 @@ static float test_accuracy(training *run) {
         weight_quantizer_deploy(run->quantizer, run->net, &deployed);
     }
     for (size_t i = 0; i < split->test_count; i += MLP_BATCH) {
-        load_batch(&run->batch, split->data, order + i, smaller(MLP_BATCH, split->test_count - i));
-        mlp_forward(&deployed, &run->batch);
+        mlp_load(&run->batch, split->data, order + i, smaller(MLP_BATCH, split->test_count - i));
+        run->by->forward(run->by->context, &deployed, &run->batch);
         correct += mlp_correct(&run->batch);
     }
     return (float)correct / (float)split->test_count;
 }
 
-/* One step of Adam on the loaded batch; returns its loss. */
-static float train_step(training *run) {
+/* One step of Adam on a batch of n images; returns its loss. */
+static float train_step(training *run, const size_t *images, size_t n) {
     const mlp *used = run->net;
     mlp quantized, gradient;
 
@@ -51,16 +67,18 @@ static float train_step(training *run) {
         weight_quantizer_forward(run->quantizer, run->net, &quantized);
         used = &quantized;
     }
-    mlp_forward(used, &run->batch);
-    float loss = mlp_loss(&run->batch);
-    mlp_backward(used, &run->batch, &gradient);
+    float loss = run->by->gradient(run->by->context, used, run->split->data, images, n, &run->batch, &gradient);
 
     float decay = 0.5f * (1.0f + cosf(3.14159265f * (float)run->step / (float)run->steps));
     float learning_rate = run->how->learning_rate * decay;
+    float scale_learning_rate = run->how->scale_learning_rate * decay;
     run->step++;
     if (run->quantizer != NULL) {
         weight_quantizer_backward(run->quantizer, run->net, &gradient);
-        weight_quantizer_update_scales(run->quantizer, run->how->scale_learning_rate * decay, run->step);
+        weight_quantizer_update_scales(run->quantizer, scale_learning_rate, run->step);
+    }
+    if (run->by->update_scales != NULL) {
+        run->by->update_scales(run->by->context, scale_learning_rate, run->step);
     }
     adam_update(run->net->weights, gradient.weights, run->adam_m.weights, run->adam_v.weights, MLP_WEIGHTS,
                 learning_rate, run->step);
@@ -75,15 +93,14 @@ static float train_epoch(training *run, const size_t *order) {
     float loss = 0.0f;
     for (size_t i = 0; i < split->train_count; i += MLP_BATCH) {
         size_t n = smaller(MLP_BATCH, split->train_count - i);
-        load_batch(&run->batch, split->data, order + i, n);
-        loss += (float)n * train_step(run);
+        loss += (float)n * train_step(run, order + i, n);
     }
     return loss / (float)split->train_count;
 }
 
 void train(mlp *net, weight_quantizer *quantizer, const digits_split *split, const recipe *how, uint64_t seed,
-           progress where, curve *result) {
-    training run = {.net = net, .quantizer = quantizer, .split = split, .how = how};
+           const computation *by, progress where, curve *result) {
+    training run = {.net = net, .quantizer = quantizer, .split = split, .how = how, .by = by};
     run.steps = how->epochs * ((split->train_count + MLP_BATCH - 1) / MLP_BATCH);
     rng random = {seed};
     size_t *order = allocate(split->train_count, sizeof *order);

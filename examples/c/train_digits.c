@@ -7,7 +7,7 @@
  *   train.c             the training loop around it
  *   train_digits.c      which runs there are, and the command line
  *   mlp.c, adam.h       the network and its optimizer, ignorant of quantization
- *   digits.c, rng.h     the data, and the random numbers
+ *   digits.c, rng.h     the data, and the random numbers; seeds.h says which are drawn from which seed
  *   results.c, chart.c  the table and the curves
  *   report.c            progress, and the way out when something fails
  */
@@ -16,6 +16,7 @@
 #include "mlp.h"
 #include "report.h"
 #include "results.h"
+#include "seeds.h"
 #include "train.h"
 #include "weight_quantizer.h"
 
@@ -25,9 +26,6 @@
 #include <string.h>
 #include <time.h>
 
-/* The learning rates were chosen on seeds 101 to 108 (docs/methods.md says how), the tables are of seeds from 1. */
-static const recipe FLOAT_RECIPE = {.epochs = 40, .learning_rate = 5e-3f};
-static const recipe QAT_RECIPE = {.epochs = 40, .learning_rate = 2e-2f, .scale_learning_rate = 1e-3f};
 static const recipe PTQ_RECIPE = {.epochs = 0};
 enum { SEEDS = 3, STUDY_SEEDS = MAX_SEEDS, QUICK_EPOCHS = 2 };
 
@@ -113,15 +111,6 @@ static options parse_arguments(int count, char **arguments) {
     return chosen;
 }
 
-/* A seed for each purpose, so that for one seed all methods see the same split and the same order of images: what then
- * differs between two rows of the table is the method. */
-enum { PURPOSE_SPLIT, PURPOSE_WEIGHTS, PURPOSE_FLOAT_ORDER, PURPOSE_QAT_ORDER, PURPOSE_COUNT };
-
-static uint64_t seed_for(size_t seed, size_t purpose) {
-    rng random = {seed * PURPOSE_COUNT + purpose};
-    return rng_next(&random);
-}
-
 static recipe shortened(recipe how, bool quick) {
     if (quick && how.epochs > QUICK_EPOCHS) {
         how.epochs = QUICK_EPOCHS;
@@ -150,7 +139,7 @@ static void run_quantized(const cell *of, const mlp *first, const digits_split *
              GRANULARITY[of->granularity], (unsigned)WIDTH[of->width]);
     where->run += method->trains;
     weight_quantizer_new(&quantizer, method, of->granularity, WIDTH[of->width], first);
-    train(&net, &quantizer, split, &how, seed_for(of->seed, PURPOSE_QAT_ORDER), *where, result);
+    train(&net, &quantizer, split, &how, seed_for(of->seed, PURPOSE_QAT_ORDER), &ALONE, *where, result);
     weight_quantizer_free(&quantizer);
 }
 
@@ -180,7 +169,8 @@ static void run_seed(const digits *data, size_t index, const options *chosen, pr
     trained = random;
     snprintf(where->name, sizeof where->name, "seed %zu float", seed);
     where->run++;
-    train(&trained, NULL, &split, &how, seed_for(seed, PURPOSE_FLOAT_ORDER), *where, &measured->full_precision[index]);
+    train(&trained, NULL, &split, &how, seed_for(seed, PURPOSE_FLOAT_ORDER), &ALONE, *where,
+          &measured->full_precision[index]);
     run_cells((cell){.seed = seed, .start = FINE_TUNED}, &trained, &split, chosen, index, where, measured);
     if (measured->from_scratch) {
         run_cells((cell){.seed = seed, .start = FROM_SCRATCH}, &random, &split, chosen, index, where, measured);

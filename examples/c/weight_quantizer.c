@@ -1,15 +1,6 @@
 #include "weight_quantizer.h"
 #include "adam.h"
-#include "report.h"
-
-/* Every function of the library that can fail returns a status and leaves a message. */
-#define CHECK(call) check((call), #call)
-
-static void check(diffquant_status status, const char *call) {
-    if (status != DIFFQUANT_STATUS_OK) {
-        die("%s\n  %s: %s", call, diffquant_status_name(status), diffquant_last_error_message());
-    }
-}
+#include "check.h"
 
 /* docs/methods.md has the formulas. A method that trains differs from the one above it in one thing only: STE_MSE in the
  * scale, LEARNED_STEP and LSQ in the gradients (and LSQ in its own first scale), LSQ_MSE in the first scale, EWGS in the
@@ -94,6 +85,14 @@ void weight_quantizer_update_scales(weight_quantizer *quantizer, float learning_
                                                    quantizer->scale_gradient + MLP_LAYER[l].biases, count,
                                                    learning_rate, SMALLEST_SCALE, &projected));
         quantizer->projected += projected;
+    }
+}
+
+void weight_quantizer_scales(const weight_quantizer *quantizer, float scales[MLP_BIASES]) {
+    for (size_t l = 0; l < MLP_LAYERS; l++) {
+        size_t count;
+        CHECK(diffquant_quantizer_scale_count(quantizer->layer[l], &count));
+        CHECK(diffquant_quantizer_scales(quantizer->layer[l], scales + MLP_LAYER[l].biases, count));
     }
 }
 

@@ -59,6 +59,9 @@ void weight_quantizer_backward(weight_quantizer *quantizer, const mlp *latent, m
 /* One Adam step of the scales along the kept gradient, where the method learns them; step counts from 1. */
 void weight_quantizer_update_scales(weight_quantizer *quantizer, float learning_rate, size_t step);
 
+/* Every scale, where scale_gradient has its gradient; the rest of `scales` stays as it is. */
+void weight_quantizer_scales(const weight_quantizer *quantizer, float scales[MLP_BIASES]);
+
 /* deployed = latent, as a program that ships it would see it: weights to int8 codes, and codes times scale back. */
 void weight_quantizer_deploy(const weight_quantizer *quantizer, const mlp *latent, mlp *deployed);
 

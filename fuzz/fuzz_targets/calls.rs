@@ -10,7 +10,9 @@
 mod oracle;
 
 use arbitrary::{Arbitrary, Unstructured};
-use diffquant::{CodeRange, DifferentiableQuantizer, PiQuantDifferentiable, QuantGranularity, SteVariant, UniformQuantizer};
+use diffquant::{
+    CodeRange, DifferentiableQuantizer, PiQuantDifferentiable, QuantGranularity, SteVariant, UniformQuantizer,
+};
 use libfuzzer_sys::fuzz_target;
 use oracle::{Element, Grid, Group, Sum, scale_factor};
 
@@ -215,7 +217,8 @@ impl Model {
                     return;
                 }
                 self.shape = None;
-                let shape: Vec<usize> = dimensions.iter().take(17).map(|dimension| usize::from(dimension % 40)).collect();
+                let shape: Vec<usize> =
+                    dimensions.iter().take(17).map(|dimension| usize::from(dimension % 40)).collect();
                 let elements = shape.iter().fold(1usize, |all, dimension| all.saturating_mul(*dimension));
                 if elements <= 4096 && self.quantizer.set_shape(&shape, usize::from(*axis)).is_ok() {
                     assert!(!shape.is_empty() && shape.len() <= 16 && elements > 0);
@@ -385,7 +388,8 @@ impl Model {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Unstructured::new(data);
-    let (Ok(bits), Ok(k), Ok(seed)) = (input.int_in_range(0..=10), Option::<u8>::arbitrary(&mut input), u32::arbitrary(&mut input))
+    let (Ok(bits), Ok(k), Ok(seed)) =
+        (input.int_in_range(0..=10), Option::<u8>::arbitrary(&mut input), u32::arbitrary(&mut input))
     else {
         return;
     };

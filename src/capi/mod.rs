@@ -6,7 +6,7 @@
 //! written once, at the head of that file, in `cbindgen.toml`.
 //!
 //! Every export that can fail has its body inside [`status::report`], which turns errors and panics into a status; what a
-//! caller can get wrong about a pointer is checked in [`pointer`], and what comes and goes as text passes through [`text`].
+//! caller can get wrong about a pointer is checked in [`pointer`], about a handle in [`handle`], and what comes and goes as text passes through [`text`].
 
 #![allow(unsafe_code, non_camel_case_types)]
 // The contract of every export is the header's: its conventions and the export's own comment.
@@ -32,6 +32,8 @@ pub mod observer;
 pub mod rotation;
 
 pub mod isa;
+
+mod handle;
 
 mod pointer;
 

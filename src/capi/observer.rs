@@ -1,5 +1,6 @@
 //! `diffquant_observer`: what is remembered of a stream of batches, behind a handle.
 
+use super::handle::{self, handle};
 use super::pointer::{self, Span};
 use super::status::{diffquant_status, report};
 use super::text;
@@ -7,6 +8,7 @@ use crate::calibrate::observer::{MAX_JSON_LENGTH, Observer, ObserverKind, too_lo
 use crate::error::Error;
 use crate::layout::check_dimensions;
 use std::ffi::c_char;
+use std::ptr;
 
 /// An observer: what is remembered of a stream of batches, of each group of their elements, to choose scales from.
 ///
@@ -15,6 +17,8 @@ use std::ffi::c_char;
 /// diffquant_quantizer_init_scale_from_observer choose. The parts of a stream may be observed by different observers, on
 /// different machines, and merged.
 pub struct diffquant_observer(pub(super) Observer);
+
+handle!(diffquant_observer, "an observer", b"dqobserv");
 
 /// What an observer remembers of a group, besides how many elements there were. NaNs and infinities are counted, and nothing
 /// else is done with them.
@@ -236,7 +240,9 @@ pub unsafe extern "C" fn diffquant_observer_merge(
     other: *const diffquant_observer,
 ) -> diffquant_status {
     report(|| {
-        Span::of("observer", observer, 1)?.apart_from(Span::of("other", other, 1)?)?;
+        if ptr::eq(observer, other) && !other.is_null() {
+            return Err(Error::Overlap { first: "observer", second: "other" });
+        }
         // SAFETY: the handles keep the header's conventions, and are different objects.
         unsafe { pointer::handle_mut("observer", observer)?.0.merge(&pointer::handle("other", other)?.0) }
     })
@@ -316,7 +322,7 @@ pub unsafe extern "C" fn diffquant_observer_range(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_observer_free(observer: *mut diffquant_observer) {
     // SAFETY: the handle keeps the header's conventions.
-    unsafe { pointer::free(observer) }
+    unsafe { handle::free(observer) }
 }
 
 /// Runs a change of the observer behind a handle.

@@ -1,12 +1,12 @@
 //! Everything that a caller can get wrong about a pointer, checked before it is used.
 //!
-//! What cannot be checked (that memory is really there, that a handle is not freed) is the caller's part, stated in the
-//! header's conventions; every SAFETY comment of this module tree rests on it.
+//! What cannot be checked (that memory is really there) is the caller's part, stated in the header's conventions; every SAFETY
+//! comment of this module tree rests on it.
 
+use super::handle::{self, Handle};
 use super::status::{diffquant_status, report};
 use crate::error::Error;
 use crate::kernels::{Input, Output};
-use std::alloc::{Layout, alloc};
 
 /// A buffer as the caller described it: a name for messages, and the addresses it spans, 0 to 0 for an empty one.
 #[derive(Clone, Copy)]
@@ -122,12 +122,12 @@ pub(super) unsafe fn optional_output<'a, T: Copy>(start: *mut T, n: usize) -> Op
 /// The object behind a handle that is only looked at.
 ///
 /// # Safety
-/// A handle that is not NULL came from this library, was not freed, and is changed by nobody during `'a`.
+/// A handle that is not NULL came from this library, was not freed (or is noticed, see [`mod@handle`]), and its object is changed by
+/// nobody during `'a`.
 #[inline]
-pub(super) unsafe fn handle<'a, T>(argument: &'static str, handle: *const T) -> Result<&'a T, Error> {
-    Span::of(argument, handle, 1)?;
-    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
-    Ok(unsafe { &*handle })
+pub(super) unsafe fn handle<'a, T: Handle>(argument: &'static str, handle: *const T) -> Result<&'a T, Error> {
+    // SAFETY: the caller's promise; there is an object behind a handle that is none of a stale one.
+    Ok(unsafe { &*handle::object(argument, handle)? })
 }
 
 /// The object behind a handle that is changed.
@@ -135,10 +135,9 @@ pub(super) unsafe fn handle<'a, T>(argument: &'static str, handle: *const T) -> 
 /// # Safety
 /// As [`fn@handle`], and nobody else uses it during `'a`.
 #[inline]
-pub(super) unsafe fn handle_mut<'a, T>(argument: &'static str, handle: *mut T) -> Result<&'a mut T, Error> {
-    Span::of(argument, handle, 1)?;
-    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
-    Ok(unsafe { &mut *handle })
+pub(super) unsafe fn handle_mut<'a, T: Handle>(argument: &'static str, handle: *mut T) -> Result<&'a mut T, Error> {
+    // SAFETY: as above.
+    Ok(unsafe { &mut *handle::object(argument, handle)? })
 }
 
 /// The whole of an export that changes the object behind a handle.
@@ -146,7 +145,7 @@ pub(super) unsafe fn handle_mut<'a, T>(argument: &'static str, handle: *mut T) -
 /// # Safety
 /// As [`handle_mut`].
 #[inline]
-pub(super) unsafe fn change<T>(
+pub(super) unsafe fn change<T: Handle>(
     argument: &'static str,
     handle: *mut T,
     change: impl FnOnce(&mut T) -> Result<(), Error>,
@@ -160,7 +159,7 @@ pub(super) unsafe fn change<T>(
 /// # Safety
 /// As [`fn@handle`] and [`write`].
 #[inline]
-pub(super) unsafe fn read<T, R>(
+pub(super) unsafe fn read<T: Handle, R>(
     argument: &'static str,
     object: *const T,
     out: *mut R,
@@ -207,42 +206,19 @@ pub(super) unsafe fn write_and_optional<A, B>(a: Destination<A>, b: Destination<
     unsafe { if b.1.is_null() { write(a.0, a.1, a.2) } else { write_pair(a, b) } }
 }
 
-/// Moves an object to the heap and hands its address to the caller, who frees it with [`free`].
+/// Makes an object and hands a handle to the caller, who frees it with [`handle::free`].
 ///
 /// # Safety
 /// An `out` that is not NULL is valid for a write.
-pub(super) unsafe fn write_handle<T>(out: *mut *mut T, make: impl FnOnce() -> Result<T, Error>) -> Result<(), Error> {
+pub(super) unsafe fn write_handle<T: Handle>(
+    out: *mut *mut T,
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<(), Error> {
     Span::of("out", out, 1)?;
-    let object = make()?;
-    // `Box::new` would end the process when memory is short.
-    // SAFETY: handles are of types with a size.
-    let memory = unsafe { alloc(const { sized_layout::<T>() }) }.cast::<T>();
-    if memory.is_null() {
-        return Err(Error::OutOfMemory);
-    }
-    // SAFETY: fresh memory of T's layout; `out` is not NULL and aligned, the rest is the caller's promise.
-    unsafe {
-        memory.write(object);
-        out.write(memory);
-    }
+    let made = handle::new(make()?)?;
+    // SAFETY: not NULL and aligned, by the line above; the rest is the caller's promise.
+    unsafe { out.write(made) };
     Ok(())
-}
-
-/// The layout of a type that occupies memory; anything else does not compile.
-const fn sized_layout<T>() -> Layout {
-    assert!(size_of::<T>() > 0);
-    Layout::new::<T>()
-}
-
-/// Frees what [`write_handle`] made; NULL is nothing to free.
-///
-/// # Safety
-/// A handle that is not NULL came from [`write_handle`] for the same `T` and is not used again.
-pub(super) unsafe fn free<T>(handle: *mut T) {
-    if !handle.is_null() {
-        // SAFETY: `write_handle` allocated it with the layout that `Box` uses; the rest is the caller's promise.
-        drop(unsafe { Box::from_raw(handle) });
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `diffquant_rotation`: the incoherence rotation behind a handle.
 
+use super::handle::{self, handle};
 use super::pointer::{self, Span};
 use super::status::{diffquant_status, report};
 use crate::error::Error;
@@ -17,6 +18,8 @@ use crate::rotation::Rotation;
 /// (i, j) is -1 where i and j have an odd number of bits in common, else 1. The signs s are bits of SplitMix64 started with
 /// the seed, 1 for minus: element i of the row has bit i % 64, counted from the lowest, of output i / 64. This never changes.
 pub struct diffquant_rotation(Rotation);
+
+handle!(diffquant_rotation, "a rotation", b"dqrotati");
 
 /// Makes a rotation.
 ///
@@ -99,5 +102,5 @@ unsafe fn run(rotation: *const diffquant_rotation, way: Way, x: *mut f32, n: usi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_rotation_free(rotation: *mut diffquant_rotation) {
     // SAFETY: the handle keeps the header's conventions.
-    unsafe { pointer::free(rotation) }
+    unsafe { handle::free(rotation) }
 }

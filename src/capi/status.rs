@@ -41,6 +41,8 @@ pub const DIFFQUANT_STATUS_NO_SHAPE: diffquant_status = 34;
 pub const DIFFQUANT_STATUS_NO_DATA: diffquant_status = 35;
 /// Two observers are of different kinds or shapes.
 pub const DIFFQUANT_STATUS_INCOMPATIBLE: diffquant_status = 36;
+/// A handle that was freed, or is of another type.
+pub const DIFFQUANT_STATUS_INVALID_HANDLE: diffquant_status = 37;
 /// A NaN or an infinity among data that must be finite; the message names the first one.
 pub const DIFFQUANT_STATUS_NON_FINITE: diffquant_status = 64;
 /// Text is not the JSON that was expected.
@@ -105,6 +107,7 @@ fn name(status: diffquant_status) -> &'static CStr {
         DIFFQUANT_STATUS_NO_SHAPE
         DIFFQUANT_STATUS_NO_DATA
         DIFFQUANT_STATUS_INCOMPATIBLE
+        DIFFQUANT_STATUS_INVALID_HANDLE
         DIFFQUANT_STATUS_NON_FINITE
         DIFFQUANT_STATUS_INVALID_JSON
         DIFFQUANT_STATUS_INVALID_UTF8
@@ -124,6 +127,7 @@ fn status_of(error: &Error) -> diffquant_status {
         Error::NoShape => DIFFQUANT_STATUS_NO_SHAPE,
         Error::NoData { .. } => DIFFQUANT_STATUS_NO_DATA,
         Error::Incompatible { .. } => DIFFQUANT_STATUS_INCOMPATIBLE,
+        Error::InvalidHandle { .. } => DIFFQUANT_STATUS_INVALID_HANDLE,
         Error::UnknownConstant { .. } => DIFFQUANT_STATUS_UNKNOWN_CONSTANT,
         Error::LengthMismatch { .. }
         | Error::NotDivisible { .. }

@@ -132,7 +132,7 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// Whether tensors without zero points and offsets get loops of their own: faster, and twice the code.
     const SPECIALISES: bool = true;
 
-    /// Whether every buffer that blocks are read from and written to has the elements before `end`.
+    /// Whether every buffer that blocks are read from and written to has the elements before `end`. Unsafe code rests on it.
     fn reaches(&self, end: usize) -> bool;
 
     /// Handles one block and gives the terms of its elements; what those of lanes past its count are does not matter.

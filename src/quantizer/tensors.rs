@@ -70,8 +70,9 @@ fn run_gradients_by_chance(walk: Walk<'_, GradientsByChance<'_>, 2>, threads: Th
     walk.run_on(threads);
 }
 
+// What is `pub(crate)` is not marked for inlining: through the provided methods of the public trait, each crate that uses one would
+// compile the kernels again.
 impl Grid {
-    #[inline(always)]
     pub(crate) fn forward(
         &self,
         w: Input<'_, f32>,
@@ -190,7 +191,6 @@ impl Grid {
         Ok(())
     }
 
-    #[inline(always)]
     pub(crate) fn backward(
         &self,
         w: Input<'_, f32>,
@@ -235,7 +235,6 @@ impl Grid {
         });
     }
 
-    #[inline(always)]
     pub(crate) fn backward_scale(
         &self,
         w: Input<'_, f32>,
@@ -291,7 +290,6 @@ impl Grid {
         }
     }
 
-    #[inline(always)]
     pub(crate) fn dequantize(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
         let cut = self.layout.cut(codes.len())?;
         check_length("values", values.len(), codes.len())?;

@@ -15,4 +15,5 @@ mod observers;
 mod oracle;
 mod random;
 mod scale_step;
+mod shards;
 mod threads;

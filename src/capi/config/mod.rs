@@ -4,6 +4,7 @@ mod fields;
 
 pub use fields::*;
 
+use super::handle::{self, handle};
 use super::status::{diffquant_status, report};
 use super::{pointer, text};
 use crate::config::{MAX_JSON_LENGTH, QatConfig};
@@ -12,6 +13,8 @@ use std::ffi::c_char;
 
 /// A configuration of quantization-aware training: what a quantizer is made from, and what a trainer keeps with it.
 pub struct diffquant_config(pub(super) QatConfig);
+
+handle!(diffquant_config, "a configuration", b"dqconfig");
 
 /// A ready-made configuration.
 pub type diffquant_preset = u32;
@@ -224,7 +227,7 @@ pub unsafe extern "C" fn diffquant_config_parameter_count(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_config_free(config: *mut diffquant_config) {
     // SAFETY: the handle keeps the header's conventions.
-    unsafe { pointer::free(config) }
+    unsafe { handle::free(config) }
 }
 
 /// Runs a change of the configuration behind a handle.

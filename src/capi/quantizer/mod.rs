@@ -36,6 +36,7 @@ pub use tensors::*;
 pub use threads::*;
 
 use super::config::diffquant_config;
+use super::handle::{self, handle};
 use super::pointer;
 use super::status::{diffquant_status, report};
 use super::ste::{diffquant_ste, ste_from_c};
@@ -45,6 +46,8 @@ use crate::ste::SteVariant;
 /// A quantizer: a range of codes, a scale, a zero point and an offset per group of weights, a rounding mode and a
 /// straight-through estimator.
 pub struct diffquant_quantizer(pub(super) Grid);
+
+handle!(diffquant_quantizer, "a quantizer", b"dquantiz");
 
 /// Makes the quantizer that a configuration describes: pi when it has a pi_k, uniform otherwise. Every scale is 1 until
 /// it is calibrated or set.
@@ -129,7 +132,7 @@ pub unsafe extern "C" fn diffquant_quantizer_clone(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_free(quantizer: *mut diffquant_quantizer) {
     // SAFETY: the handle keeps the header's conventions.
-    unsafe { pointer::free(quantizer) }
+    unsafe { handle::free(quantizer) }
 }
 
 /// The alpha at which the 2^bits codes of a pi quantizer span a range of weights: range / (2^bits - 1) * k / PI.
