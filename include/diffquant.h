@@ -384,15 +384,18 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_ROUNDING_HALF_EVEN 1
 
 /**
- * To either of the two codes around v, the upper one with a probability of v minus the lower one (to 2^-24), so that the mean
- * over draws is v; a whole v stays, and codes are clamped afterwards.
+ * To either of the two codes around v, the upper one with a probability of v minus the lower one, so that the mean over draws
+ * is v; a whole v stays, and codes are clamped afterwards. Probabilities are exact to 2^(bits-24), which is what f32 leaves of the
+ * fraction of v.
  *
- * Draws are words of Philox4x32-10 (Salmon et al. 2011) with the key (low, high half of the seed) and the counters
- * (high, low half of c, 0, 0). Element i of the tensor has a word of counter c = i / 64 * 8 + i mod 16 / 2: word 1 or 0, as i is even or
- * odd, and 3 or 2 where i mod 32 is 16 or more; its upper and lower 16 bits are exchanged where i mod 64 is 32 or more. As
- * a signed integer divided by 2^32 it is u. With e(x) for x rounded half to even, the code less the zero point is e(v) + e((v - e(v)) + u). Elements i and i + 32 of 64 thus share
- * 32 bits: each by itself goes up with its probability, and both together with the product of the two to 2^-16; all others are
- * independent. See diffquant_quantizer_set_seed.
+ * The code less the zero point is v + u in f32, rounded half to even. u comes from Philox4x32-10 (Salmon et al. 2011) with the key
+ * (low, high half of the seed) and the counters (high, low half of c, 0, 0). Element i of the tensor has a word of counter c =
+ * i / 64 * 8 + i mod 16 / 2: word 1 or 0, as i is even or odd, and 3 or 2 where i mod 32 is 16 or more; its upper and lower 16 bits
+ * are exchanged where i mod 64 is 32 or more. As a signed integer made f32, times 2^-32 - 2^(bits-55) in f32, it is u.
+ *
+ * Elements i and i + 32 of 64 have words of the same bits: each goes up with its probability, and both together with the product
+ * of the two to 2^-16. All other elements are independent, as far as Philox is.
+ * See diffquant_quantizer_set_seed.
  */
 #define DIFFQUANT_ROUNDING_STOCHASTIC 2
 
