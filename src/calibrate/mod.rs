@@ -15,7 +15,7 @@ pub(crate) mod observer;
 mod percentile;
 mod sweep;
 
-pub(crate) use extremes::max_abs;
+pub(crate) use extremes::{all_finite, max_abs};
 
 use crate::error::Error;
 use crate::kernels::{CodeBounds, Cut, Groups, Input, MeanMagnitude, Output, Rounding, Threads, Walk};

@@ -45,6 +45,11 @@ impl Block {
     }
 
     #[inline(always)]
+    pub(super) fn start(self) -> usize {
+        self.start
+    }
+
+    #[inline(always)]
     pub(super) fn count(self) -> usize {
         self.count
     }

@@ -175,6 +175,43 @@ impl Estimator for EwgsSigned {
     }
 }
 
+/// Whichever of them, chosen when the program runs.
+#[derive(Clone, Copy)]
+pub(crate) enum AnyEstimator {
+    PassThrough(PassThrough),
+    Clipped(Clipped),
+    Ewgs(Ewgs),
+    RangeClipped(RangeClipped),
+    Lsq(Lsq),
+    EwgsSigned(EwgsSigned),
+}
+
+/// Evaluates `$call` with `$one` bound to the estimator inside.
+macro_rules! with_one {
+    ($any:expr, |$one:ident| $call:expr) => {
+        match $any {
+            AnyEstimator::PassThrough($one) => $call,
+            AnyEstimator::Clipped($one) => $call,
+            AnyEstimator::Ewgs($one) => $call,
+            AnyEstimator::RangeClipped($one) => $call,
+            AnyEstimator::Lsq($one) => $call,
+            AnyEstimator::EwgsSigned($one) => $call,
+        }
+    };
+}
+pub(super) use with_one;
+
+impl AnyEstimator {
+    /// Whether it looks at where the weight lies in the range.
+    #[inline(always)]
+    pub(super) fn reads_range(self) -> bool {
+        fn reads<E: Estimator>(_: E) -> bool {
+            E::READS_RANGE
+        }
+        with_one!(self, |one| reads(one))
+    }
+}
+
 /// The float beside one of at most 24 bits, on the side of 0; 0 for 0.
 #[inline(always)]
 fn next_toward_zero<F: Floats>(number: F) -> F {

@@ -30,6 +30,9 @@ impl Group {
 /// Numbers per group: step, inverse, rest, zero point, offset.
 const NUMBERS: usize = 5;
 
+/// Where the inverse is among them.
+const INVERSE: usize = 1;
+
 /// The parameters of every group.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
@@ -168,6 +171,11 @@ impl<'a> Groups<'a> {
             Some(parameters) => &parameters.arrays[index],
             None => &[],
         }
+    }
+
+    /// One over the step of a group, as near as f32 has it.
+    pub(super) fn inverse(&self, group: usize) -> f32 {
+        self.array(INVERSE)[group]
     }
 
     /// The parameters of one group, as far as they are there.

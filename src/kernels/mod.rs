@@ -26,12 +26,16 @@ mod hadamard;
 mod isa;
 mod observe;
 mod quantize;
+mod quantize_any;
 mod quotient;
+mod random;
 mod reduce;
 #[cfg(test)]
 mod reference;
 mod rows;
 mod runs;
+mod statistics;
+mod stochastic;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -42,14 +46,19 @@ mod walk;
 pub(crate) use buffer::{Input, Output};
 pub(crate) use cut::{Cut, Rows, Runs};
 pub(crate) use dequantize::Dequantize;
-pub(crate) use estimator::{Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped};
+pub(crate) use estimator::{AnyEstimator, Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped};
 pub(crate) use gradient::{Factor, Gradients, ScaleGradient, WeightGradient};
 pub(crate) use groups::{Group, Groups, Parameters};
 pub(crate) use hadamard::{Rotation, Way};
 pub(crate) use isa::Isa;
 pub(crate) use observe::{BINS_OF_EXPONENT, BITS_WITHIN_BIN, Bins, EXPONENTS, NOT_FINITE, Ranges};
 pub(crate) use quantize::{CodeBounds, Quantize, Rounding};
+pub(crate) use quantize_any::{AnyRounding, QuantizeAny};
+pub(crate) use random::Random;
 pub(crate) use reduce::{Extremes, Fit, Fits, MaxMagnitude, MeanMagnitude};
+pub(crate) use statistics::STATISTICS;
+pub use statistics::Statistics;
+pub(crate) use stochastic::GradientsByChance;
 pub(crate) use threads::{HostPool, Threads};
 pub(crate) use walk::Walk;
 
