@@ -30,6 +30,7 @@ mod quotient;
 mod reduce;
 #[cfg(test)]
 mod reference;
+mod residuals;
 mod rows;
 mod runs;
 mod stream;
@@ -49,7 +50,8 @@ pub(crate) use hadamard::{Rotation, Way};
 pub(crate) use isa::Isa;
 pub(crate) use observe::{BINS_OF_EXPONENT, BITS_WITHIN_BIN, Bins, EXPONENTS, NOT_FINITE, Ranges};
 pub(crate) use quantize::{CodeBounds, Quantize, Rounding};
-pub(crate) use reduce::{Extremes, Fit, Fits, MaxMagnitude, MeanMagnitude};
+pub(crate) use reduce::{Extremes, MaxMagnitude, MeanMagnitude};
+pub(crate) use residuals::{Candidate, Residual, Residuals};
 pub(crate) use threads::{HostPool, Threads};
 pub(crate) use walk::Walk;
 

@@ -95,17 +95,6 @@ fn shifted_levels<V: Vectors, S: Source>(
     shifted
 }
 
-/// The levels of a block of weights.
-#[inline(always)]
-pub(super) fn levels<V: Vectors, S: Source>(
-    w: V::Block,
-    lanes: &Lanes<V>,
-    bounds: CodeBounds,
-    rounding: Rounding,
-) -> V::Block {
-    without_shift::<V>(shifted_levels::<V, S>(w, lanes, bounds, rounding))
-}
-
 #[inline(always)]
 fn without_shift<V: Vectors>(mut shifted: V::Block) -> V::Block {
     for register in 0..V::REGISTERS {

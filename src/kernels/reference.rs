@@ -3,7 +3,7 @@
 //! Nothing here is shared with the kernels. Rounding is the standard library's, the quotient a division, sums are laid out as
 //! [`super::walk`] describes but written as plain loops. Speed does not matter; being obviously right does.
 
-use super::{CodeBounds, Cut, Group, Rounding, Rows, Runs};
+use super::{Candidate, CodeBounds, Cut, Group, Residual, Rounding, Rows, Runs};
 use crate::ste::SteVariant;
 
 /// A weight, quantized.
@@ -130,6 +130,22 @@ fn sum_of_run(terms: &[f32]) -> f64 {
             superblock_sum += pairwise(&stripes(tile).map(f64::from));
         }
         sum += superblock_sum;
+    }
+    sum
+}
+
+/// As [`super::Residuals`] defines it, for one candidate.
+pub(super) fn residual(w: &[f32], candidate: Candidate) -> Residual {
+    let mut sum = Residual::default();
+    for tile in w.chunks(512) {
+        let parts = tile.iter().map(|w| {
+            let v = w * candidate.by_step;
+            let level = v.clamp(candidate.lowest, candidate.highest).round_ties_even();
+            ((v - level) * (v - level), (v - level) * level)
+        });
+        let (squares, by_level): (Vec<f32>, Vec<f32>) = parts.unzip();
+        sum.squares += f64::from(pairwise(&stripes(&squares)));
+        sum.by_level += f64::from(pairwise(&stripes(&by_level)));
     }
     sum
 }

@@ -345,7 +345,7 @@ impl Grid {
 
     /// What scales are calibrated for.
     fn target(&self) -> Target {
-        Target { bounds: self.bounds(), zero_point: self.home(), symmetric: self.symmetric, rounding: self.rounding }
+        Target { bounds: self.bounds(), zero_point: self.home(), symmetric: self.symmetric }
     }
 
     fn take_over_calibrated(&mut self, calibrated: Vec<Calibrated>) -> Result<(), Error> {

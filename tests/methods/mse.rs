@@ -260,3 +260,24 @@ fn weights_that_are_on_a_grid_are_kept() {
         }
     }
 }
+
+/// A power of two changes the scale by itself and nothing else, however far from 1 the weights are.
+#[test]
+fn weights_times_a_power_of_two_get_scales_times_it() {
+    for symmetric in [true, false] {
+        for bits in [2, 4, 8] {
+            let random = &mut Random::new(bits.into());
+            let w: Vec<f32> = (0..300).map(|_| random.gaussian() as f32).collect();
+            let calibrated = |power: i32| {
+                let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+                quantizer.set_symmetric(symmetric);
+                let scaled: Vec<f32> = w.iter().map(|w| w * 2f32.powi(power)).collect();
+                quantizer.init_scale_with(ScaleInit::Mse, &scaled).unwrap();
+                (quantizer.scale() / 2f32.powi(power), quantizer.zero_point(0))
+            };
+            for power in (-100..=100).step_by(20) {
+                assert_eq!(calibrated(power), calibrated(0), "{bits} bits, symmetric {symmetric}, 2^{power}");
+            }
+        }
+    }
+}
