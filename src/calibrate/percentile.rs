@@ -40,10 +40,15 @@ pub(super) fn percentile(
 
 /// The smallest number that at least `fraction` of the numbers, of which there is one, do not exceed.
 fn nearest_rank(numbers: &mut [f32], fraction: f64) -> f32 {
-    let rank = fraction * numbers.len() as f64;
-    let is_whole = (rank - rank.round()).abs() <= rank * f64::from(0.5 * f32::EPSILON);
-    let rank = if is_whole { rank.round() } else { rank.ceil() }.clamp(1.0, numbers.len() as f64) as usize;
+    let rank = rank(fraction, numbers.len() as f64) as usize;
     *numbers.select_nth_unstable_by(rank - 1, f32::total_cmp).1
+}
+
+/// How many of `count` numbers are at least `fraction` of them, which is no more exact than an f32.
+pub(super) fn rank(fraction: f64, count: f64) -> f64 {
+    let rank = fraction * count;
+    let is_whole = (rank - rank.round()).abs() <= rank * f64::from(0.5 * f32::EPSILON);
+    if is_whole { rank.round() } else { rank.ceil() }.clamp(1.0, count)
 }
 
 #[cfg(test)]

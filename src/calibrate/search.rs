@@ -2,94 +2,81 @@
 //!
 //! The error of a group as a function of its step is piecewise a parabola, one piece for each assignment of weights to levels;
 //! a group of m weights has some `m * level` of them, every one a chance of a minimum, and no formula says which is best.
-//! One look at the group gives the error at a step, its slope there and the bottom of its parabola ([`Residuals`]), for
-//! less than half of the instructions of quantizing. The search has three parts:
+//! [`Residuals`] tries 32 steps at once, and knows the bottom of each one's parabola. The search has three parts:
 //!
-//! 1. *Shrink*: the ends of the range that is not clamped move in from the extremes, by factors, first both together or, where
-//!    the zero point is free, one after the other.
-//! 2. *Walk*: from the best of these, to both sides, with steps so close that the error between two neighbours is known from
-//!    both errors and slopes, until it is so large that no luck makes up for it. A free zero point moves along: it decides
-//!    only which weights are clamped, so at each step its neighbours are tried on those that may be.
-//! 3. *Refine*: between two neighbours, look where the cubic through them is smallest, which makes two gaps of one; the most
-//!    promising gap first, until none promises less than the best found. A cubic is not trusted to the last digit: the wider
-//!    the gap and the fewer the weights, the more it is allowed to be wrong.
+//! 1. *Zoom*: few steps, far apart, leave the range of those that may be the best. A free zero point is zoomed in on by moving one
+//!    end of the range that is not clamped, then the other.
+//! 2. *Scan*: steps so close that a typical weight moves by a small part of a level between neighbours.
+//! 3. *Comb*: closer ones between the best of them. A free zero point is moved there, too: it decides only what is clamped.
+//!
+//! Of few weights there are so few assignments that every one in the range is tried, instead of a scan and a comb.
+//!
+//! Steps are counted in one over the step, of which a weight w passes `abs(w)` levels for each unit, wherever.
 
-use super::Target;
+use super::{Target, filled};
 use crate::error::Error;
-use crate::kernels::{Candidate, Isa, Residual, Residuals};
-use std::ops::Range;
+use crate::kernels::{Candidates, Isa, Residuals};
+use std::f64::consts::FRAC_PI_2;
 
-/// How much of the range each first candidate leaves: of both ends, or of one end and then of the other.
-const TOGETHER: [f64; 8] = [0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.04];
-const AT_ONE_END: [f64; 6] = [0.6, 0.36, 0.2, 0.1, 0.05, 0.025];
-/// The same, of the best so far.
-const NEARER_AT_ONE_END: [f64; 2] = [1.3, 0.77];
-const NEARER: [f64; 4] = [1.19, 1.09, 0.92, 0.84];
+/// Steps of a zoom.
+const FEW: usize = 16;
 
-/// Most candidates that are looked at together.
-const TOGETHER_AT_MOST: usize = 8;
+/// Most candidates in one go.
+const MOST: usize = 512;
 
-/// Neighbours of a walk move a typical weight by this part of a level; the weight beside 0 by no more than the step does.
-const STRIDE: f64 = 0.14;
-const LONGEST_STRIDE: f64 = 0.1;
+/// The first zoom is from the largest multiple of the step that clamps nothing to the smallest.
+const LARGEST: f64 = 2.2;
+const SMALLEST: f64 = 1.0 / 64.0;
 
-/// Most steps of a walk to one side.
-const LONGEST_WALK: usize = 600;
+/// The error of steps that are much alike scatters, where levels are many: by a standard deviation of sqrt(0.8 / m) of m weights.
+/// So many of them are luck.
+const LUCK: f64 = 7.0;
 
-/// Between neighbours of a walk a cubic may be wrong by this part of the scatter of errors.
-const DOUBT: f64 = 0.4;
+/// Neighbours of a scan of 4096 weights move the mean magnitude by this part of a level.
+const STRIDE: f64 = 0.11;
 
-/// A gap that promises to be better than the best by less than this part is not worth a look.
-const TOLERANCE: f64 = 1e-4;
+/// Of so few weights every assignment is tried.
+const SMALL: usize = 64;
 
-/// Most looks into gaps.
-const MOST_LOOKS: usize = 100;
+/// By which part a step is smaller than the one at which a weight moves, to be beyond it for all rounding.
+const AFTER: f64 = 1.0 / (1 << 20) as f64;
 
-/// What a search writes down, kept from group to group.
+/// Most gaps of a scan that are combed, and steps in each.
+const MOST_GAPS: usize = 8;
+const TEETH: usize = 4;
+
+/// What a search writes down, kept from group to group: candidates, as [`Residuals`] takes them.
 pub(super) struct Memory {
-    /// The fits of a walk, from the largest step down.
-    fits: Vec<Fit>,
-    gaps: Vec<Gap>,
+    by_step: Vec<f32>,
+    lowest: Vec<f32>,
+    highest: Vec<f32>,
+    errors: Vec<f32>,
+    parts: Vec<f32>,
 }
 
 impl Memory {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(super) fn new() -> Result<Memory, Error> {
-        let (mut fits, mut gaps) = (Vec::new(), Vec::new());
-        fits.try_reserve_exact(2 * LONGEST_WALK + 1)?;
-        gaps.try_reserve_exact(2 * LONGEST_WALK + MOST_LOOKS)?;
-        Ok(Memory { fits, gaps })
+        Ok(Memory {
+            by_step: filled(1.0, MOST)?,
+            lowest: filled(0.0, MOST)?,
+            highest: filled(0.0, MOST)?,
+            errors: filled(0.0, MOST)?,
+            parts: filled(0.0, MOST)?,
+        })
     }
 }
 
-/// What is known at a step and a zero point.
+/// A step and a zero point, and what is known of them.
 #[derive(Debug, Clone, Copy)]
-struct Fit {
-    step: f64,
+struct Trial {
+    by_step: f64,
     zero_point: f32,
-    error: f64,
-    /// Of the error, by the logarithm of the step.
-    slope: f64,
-    /// The root of the mean squared level.
-    level: f64,
-    /// The best step for the same codes, and its error.
-    bottom: f64,
-    error_at_bottom: f64,
-}
-
-/// A group, scaled by a power of two so that no square leaves the range of f32.
-struct Search<'a> {
-    weights: &'a mut [f32],
-    squares: f64,
-    min: f64,
-    max: f64,
-    target: &'a Target,
-    isa: Isa,
-    best: Fit,
-    /// The weights before this one are between these two, and not clamped at most steps.
-    body: usize,
-    body_range: (f64, f64),
+    /// Of the best step for the same levels.
+    error: f32,
+    /// By which part of itself the step is smaller than that one.
+    part: f32,
 }
 
 /// The best step and zero point of weights from `min`, not positive, to `max`, not negative; step 0 where all are 0. Changes the
@@ -99,16 +86,30 @@ pub(super) fn best_step(weights: &mut [f32], min: f64, max: f64, target: &Target
     if step == 0.0 {
         return (0.0, zero_point);
     }
-    // The exponent of the largest magnitude.
+    // By the exponent of the largest magnitude: so no square leaves the range of f32.
     let exponent = ((max.max(-min).to_bits() >> 52) as i32) - 1023;
     let factor = power_of_two(-exponent);
-    weights.iter_mut().for_each(|w| *w = (f64::from(*w) * factor) as f32);
-    let (min, max) = (min * factor, max * factor);
-    let mut search = Search::new(weights, min, max, target);
-    search.shrink_all();
-    search.walk(memory);
-    search.refine(memory);
-    (search.best.bottom * power_of_two(exponent), search.best.zero_point)
+    scale(weights, factor);
+    let (squares, magnitudes) = sums(weights);
+    // How many weights are of like size, by the ratio that normal ones have: zeros and those beside an outlier do not count.
+    let alike = (FRAC_PI_2 * magnitudes * magnitudes / squares).min(weights.len() as f64);
+    let mut search = Search {
+        weights,
+        squares,
+        magnitudes,
+        alike,
+        luck: 1.03 + LUCK as f32 * (0.8 / alike as f32).sqrt(),
+        ends: [min * factor, max * factor],
+        middle: 0.5 * (min + max) * factor,
+        target,
+        isa: Isa::current(),
+        best: Trial { by_step: 1.0 / (step * factor), zero_point, error: f32::INFINITY, part: 0.0 },
+        memory,
+        count: 0,
+    };
+    search.run();
+    let best = search.best;
+    ((1.0 + f64::from(best.part)) / best.by_step * power_of_two(exponent), best.zero_point)
 }
 
 /// 2 to a power that f64 has.
@@ -116,274 +117,319 @@ fn power_of_two(power: i32) -> f64 {
     f64::from_bits(((power + 1023) as u64) << 52)
 }
 
-impl<'a> Search<'a> {
-    fn new(weights: &'a mut [f32], min: f64, max: f64, target: &'a Target) -> Self {
-        let isa = Isa::current();
-        // All levels are 0 at this one.
-        let mut residual = [Residual::default()];
-        let zeros = [Candidate { by_step: 1.0, lowest: 0.0, highest: 0.0 }];
-        isa.run(Residuals { w: weights, candidates: &zeros, residuals: &mut residual });
-        let squares = residual[0].squares;
-        let nothing = Fit {
-            step: f64::INFINITY,
-            zero_point: target.zero_point,
-            error: squares,
-            slope: 0.0,
-            level: 0.0,
-            bottom: f64::INFINITY,
-            error_at_bottom: f64::INFINITY,
-        };
-        Search { weights, squares, min, max, target, isa, best: nothing, body: 0, body_range: (0.0, 0.0) }
+/// Multiplies by a power of two, exactly.
+fn scale(weights: &mut [f32], factor: f64) {
+    let in_f32 = factor as f32;
+    if in_f32.is_normal() {
+        weights.iter_mut().for_each(|w| *w *= in_f32);
+    } else {
+        weights.iter_mut().for_each(|w| *w = (f64::from(*w) * factor) as f32);
     }
+}
 
-    fn levels(&self, zero_point: f32) -> (f32, f32) {
-        (self.target.bounds.min - zero_point, self.target.bounds.max - zero_point)
-    }
-
-    fn candidate(&self, step: f64, zero_point: f32) -> Candidate {
-        let (lowest, highest) = self.levels(zero_point);
-        Candidate { by_step: (1.0 / step) as f32, lowest, highest }
-    }
-
-    /// The residuals of some of the weights, for at most [`TOGETHER_AT_MOST`] candidates.
-    fn residuals(&self, weights: Range<usize>, candidates: &[Candidate]) -> [Residual; TOGETHER_AT_MOST] {
-        let mut residuals = [Residual::default(); TOGETHER_AT_MOST];
-        let of_candidates = &mut residuals[..candidates.len()];
-        self.isa.run(Residuals { w: &self.weights[weights], candidates, residuals: of_candidates });
-        residuals
-    }
-
-    fn fit(&self, candidate: Candidate, residual: Residual) -> Fit {
-        let step = 1.0 / f64::from(candidate.by_step);
-        let square = step * step;
-        let error = square * residual.squares;
-        // w = step * (level + residual), squared and added up.
-        let levels_squared = self.squares / square - residual.squares - 2.0 * residual.by_level;
-        let mut fit = Fit {
-            step,
-            zero_point: self.target.bounds.min - candidate.lowest,
-            error,
-            slope: -2.0 * square * residual.by_level,
-            level: (levels_squared.max(0.0) / self.weights.len() as f64).sqrt(),
-            bottom: step,
-            error_at_bottom: error,
-        };
-        if levels_squared > 0.5 {
-            let part = residual.by_level / levels_squared;
-            fit.bottom = step * (1.0 + part);
-            fit.error_at_bottom = (error - square * part * residual.by_level).max(0.0);
+/// The sums of squares and of magnitudes, in lanes that the compiler can vectorise.
+fn sums(weights: &[f32]) -> (f64, f64) {
+    const LANES: usize = 8;
+    let (mut squares, mut magnitudes) = (0.0, 0.0);
+    for tile in weights.chunks(16 * LANES) {
+        let [mut square, mut magnitude] = [[0.0f32; LANES]; 2];
+        let (chunks, rest) = tile.as_chunks::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                square[lane] += chunk[lane] * chunk[lane];
+                magnitude[lane] += chunk[lane].abs();
+            }
         }
-        fit
-    }
-
-    /// Looks at a step and a zero point.
-    fn look(&mut self, step: f64, zero_point: f32) -> Fit {
-        let candidate = self.candidate(step, zero_point);
-        let [residual, ..] = self.residuals(0..self.weights.len(), &[candidate]);
-        let fit = self.fit(candidate, residual);
-        self.learn(fit);
-        fit
-    }
-
-    fn learn(&mut self, fit: Fit) {
-        if fit.error_at_bottom < self.best.error_at_bottom {
-            self.best = fit;
+        for (lane, w) in rest.iter().enumerate() {
+            square[lane] += w * w;
+            magnitude[lane] += w.abs();
         }
+        squares += f64::from(square.iter().sum::<f32>());
+        magnitudes += f64::from(magnitude.iter().sum::<f32>());
     }
+    (squares, magnitudes)
+}
 
-    /// Finds the neighbourhood of the best step.
-    fn shrink_all(&mut self) {
-        let mut range = (self.min, self.max);
-        self.shrink(&mut range, 1, 1, &[1.0]);
-        if self.target.symmetric {
-            self.shrink(&mut range, 1, 1, &TOGETHER);
+/// A group.
+struct Search<'a> {
+    weights: &'a [f32],
+    squares: f64,
+    magnitudes: f64,
+    /// How many weights are of like size.
+    alike: f64,
+    /// How much more than the best so far an error may be for the best to be near.
+    luck: f32,
+    /// The smallest weight or 0, and the largest.
+    ends: [f64; 2],
+    /// Of the range that should not be clamped.
+    middle: f64,
+    target: &'a Target,
+    isa: Isa,
+    best: Trial,
+    memory: &'a mut Memory,
+    /// Candidates in the memory.
+    count: usize,
+}
+
+impl Search<'_> {
+    fn run(&mut self) {
+        let symmetric = self.target.symmetric;
+        let mut range = if symmetric { self.first_range() } else { self.zoom_ends() };
+        self.count = 0;
+        if symmetric {
+            self.geometric(range)
         } else {
-            for factors in [&AT_ONE_END[..], &NEARER_AT_ONE_END] {
-                self.shrink(&mut range, 0, 1, factors);
-                self.shrink(&mut range, 1, 0, factors);
+            self.linear(range, FEW, 0.0)
+        }
+        range = self.tried_range(range);
+        if !symmetric {
+            self.try_zero_points();
+        }
+        if self.weights.len() <= SMALL {
+            self.try_every_assignment(range);
+        } else {
+            // The fewer the weights, the more irregular their errors.
+            let irregular = (self.alike / 4096.0).powf(0.25).clamp(0.3, 3.0);
+            let stride = STRIDE * irregular * self.weights.len() as f64 / self.magnitudes;
+            let count = |range: (f64, f64)| ((range.1 - range.0) / stride) as usize;
+            if count(range) > 2 * FEW {
+                self.count = 0;
+                self.linear(range, FEW, 0.0);
+                range = self.tried_range(range);
             }
-        }
-        self.shrink(&mut range, 1, 1, &NEARER);
-    }
-
-    /// Tries ranges that are by each of `factors` smaller or larger than the best so far, at the ends whose power is 1.
-    fn shrink(&mut self, range: &mut (f64, f64), low: i32, high: i32, factors: &[f64]) {
-        let base = *range;
-        let of_factor = |factor: f64| (base.0 * factor.powi(low), base.1 * factor.powi(high));
-        let mut candidates = [Candidate { by_step: 0.0, lowest: 0.0, highest: 0.0 }; TOGETHER_AT_MOST];
-        for (candidate, factor) in candidates.iter_mut().zip(factors) {
-            let (low, high) = of_factor(*factor);
-            let (step, zero_point) = self.target.covering(low, high);
-            *candidate = self.candidate(step, zero_point);
-        }
-        let residuals = self.residuals(0..self.weights.len(), &candidates[..factors.len()]);
-        for ((candidate, residual), factor) in candidates.into_iter().zip(residuals).zip(factors) {
-            let fit = self.fit(candidate, residual);
-            if fit.error_at_bottom < self.best.error_at_bottom {
-                (self.best, *range) = (fit, of_factor(*factor));
+            let beside = self.beside();
+            let count = count(range).clamp(FEW, MOST / beside.len());
+            self.count = 0;
+            for beside in beside {
+                self.linear(range, count, *beside);
             }
+            self.try_all();
+            self.comb(if self.alike < 8192.0 { MOST_GAPS } else { MOST_GAPS / 2 });
+            self.try_all();
+        }
+        if !symmetric {
+            self.try_zero_points();
         }
     }
 
-    /// Moves the weights that are not clamped near the best step to the front.
-    fn gather_body(&mut self) {
-        let (lowest, highest) = self.levels(self.best.zero_point);
-        let near = |level: f32| 0.85 * f64::from(level) * self.best.step;
-        let (low, high) = (near(lowest), near(highest));
-        let (low_f32, high_f32) = (low as f32, high as f32);
-        let mut body = 0;
-        for at in 0..self.weights.len() {
-            let w = self.weights[at];
-            self.weights[at] = self.weights[body];
-            self.weights[body] = w;
-            body += usize::from((w >= low_f32) & (w <= high_f32));
+    /// Tries the zero points beside the best one, at its step.
+    fn try_zero_points(&mut self) {
+        let best = self.best;
+        self.count = 0;
+        for distance in 1..=8 {
+            self.push(best.by_step, best.zero_point + distance as f32);
+            self.push(best.by_step, best.zero_point - distance as f32);
         }
-        (self.body, self.body_range) = (body, (low, high));
-    }
-
-    /// The best of the zero points near one, at a step: as long as a neighbour is better, `stride` further, then half of it.
-    fn look_around(&mut self, step: f64, zero_point: f32, mut stride: f32) -> Fit {
-        if self.target.symmetric {
-            return self.look(step, zero_point);
-        }
-        let mut of_body = None;
-        let mut best = self.look_beside(step, [zero_point; 1], &mut of_body);
-        while stride >= 1.0 {
-            let beside = [best.zero_point - stride, best.zero_point + stride];
-            let fit = self.look_beside(step, beside, &mut of_body);
-            if fit.error_at_bottom < best.error_at_bottom {
-                best = fit;
-            } else {
-                stride = (stride / 2.0).floor();
-            }
-        }
-        best
-    }
-
-    /// The best of some zero points at a step, with what is known of the body.
-    fn look_beside<const N: usize>(&mut self, step: f64, zero_points: [f32; N], of_body: &mut Option<Residual>) -> Fit {
+        self.try_all();
         let bounds = self.target.bounds;
-        let candidates = zero_points.map(|zero_point| self.candidate(step, zero_point.clamp(bounds.min, bounds.max)));
-        let whole = |candidate: &Candidate| {
-            let (low, high) = (f64::from(candidate.lowest) * step, f64::from(candidate.highest) * step);
-            low <= self.body_range.0 && high >= self.body_range.1
-        };
-        let body = if candidates.iter().all(whole) { self.body } else { 0 };
-        let mut residuals = self.residuals(body..self.weights.len(), &candidates);
-        if body > 0 {
-            let of_body = *of_body.get_or_insert_with(|| self.residuals(0..body, &candidates[..1])[0]);
-            for residual in &mut residuals {
-                residual.squares += of_body.squares;
-                residual.by_level += of_body.by_level;
-            }
-        }
-        let mut best = self.fit(candidates[0], residuals[0]);
-        self.learn(best);
-        for at in 1..N {
-            let fit = self.fit(candidates[at], residuals[at]);
-            self.learn(fit);
-            if fit.error_at_bottom < best.error_at_bottom {
-                best = fit;
-            }
-        }
-        best
+        self.middle = (0.5 * f64::from(bounds.min + bounds.max) - f64::from(self.best.zero_point)) / self.best.by_step;
     }
 
-    /// Walks from the best step to both sides.
-    fn walk(&mut self, memory: &mut Memory) {
-        if !self.target.symmetric && self.weights.len() >= 256 {
-            self.gather_body();
+    /// The zero points that are tried with each step of a scan, counted from that for the step. Where codes are many, or weights are,
+    /// the one beside is as good.
+    fn beside(&self) -> &'static [f32] {
+        let codes = self.target.bounds.max - self.target.bounds.min;
+        if self.target.symmetric || codes > 32.0 || self.alike > 4096.0 && codes > 8.0 {
+            &[0.0]
+        } else {
+            &[0.0, 1.0, -1.0]
         }
-        let levels = self.target.bounds.max - self.target.bounds.min;
-        let centre = self.look_around(self.best.step, self.best.zero_point, (levels / 16.0).floor().max(1.0));
-        let stride = (STRIDE / centre.level.max(1e-9)).min(LONGEST_STRIDE);
-        // Where levels are many, the error of m weights scatters about its mean by a standard deviation of sqrt(144 / 180 / m): a
-        // step that is larger by some of them may still be the best by luck, or one that is smaller.
-        let luck = 1.0 + 8.0 * (0.8 / self.weights.len() as f64).sqrt();
-        let reach = (1.03 * luck.sqrt().powf(1.0 + 1.0 / f64::from(self.target.bounds.max))).ln();
-        memory.fits.clear();
-        for direction in [1.0, -1.0] {
-            let factor = (direction * stride).exp();
-            let mut last = centre;
-            let mut hopeless = 0;
-            for _ in 0..LONGEST_WALK {
-                let fit = self.look_around(last.step * factor, last.zero_point, 1.0);
-                memory.fits.push(fit);
-                last = fit;
-                hopeless = if fit.error_at_bottom > self.best.error_at_bottom * luck * luck { hopeless + 1 } else { 0 };
-                if hopeless >= 2 || (fit.step / self.best.step).ln() * direction > reach {
-                    break;
+    }
+
+    /// Tries each assignment of the weights to levels that a step of a range has: the one after each move of a weight to its next
+    /// level.
+    fn try_every_assignment(&mut self, (from, to): (f64, f64)) {
+        let bounds = self.target.bounds;
+        let (symmetric, codes) = (self.target.symmetric, bounds.max - bounds.min);
+        let beside = self.beside();
+        let weights = self.weights;
+        self.count = 0;
+        for w in weights {
+            let magnitude = f64::from(w.abs());
+            let last = if !symmetric {
+                codes
+            } else if *w < 0.0 {
+                self.best.zero_point - bounds.min
+            } else {
+                bounds.max - self.best.zero_point
+            };
+            let by_level = (1.0 + AFTER) / magnitude;
+            let mut level = (magnitude * from).round_ties_even();
+            let end = f64::from(last).min(magnitude * to - 0.5);
+            while level < end {
+                let by_step = (level + 0.5) * by_level;
+                let zero_point = self.zero_point(by_step);
+                for beside in beside {
+                    self.push(by_step, zero_point + beside);
+                }
+                if self.count + beside.len() > MOST {
+                    self.try_all();
+                    self.count = 0;
+                }
+                level += 1.0;
+            }
+        }
+        self.try_all();
+    }
+
+    /// One over the steps between which the best one is, for the zero point of the best so far.
+    fn first_range(&self) -> (f64, f64) {
+        let covering = 1.0 / self.best.by_step;
+        // A step that clamps nothing is wrong by half of itself at most: no weight that is clamped may be farther off than all of
+        // them then are together.
+        let most = 0.5 * covering * (self.weights.len() as f64).sqrt();
+        let bounds = self.target.bounds;
+        let mut smallest = covering * SMALLEST;
+        for (end, code) in self.ends.into_iter().zip([bounds.min, bounds.max]) {
+            let level = f64::from(code - self.best.zero_point).abs();
+            if level > 0.0 {
+                smallest = smallest.max((end.abs() - most) / level);
+            }
+        }
+        (1.0 / (covering * LARGEST), 1.0 / smallest)
+    }
+
+    /// Finds the best ends for a free zero point.
+    fn zoom_ends(&mut self) -> (f64, f64) {
+        let mut ends = self.ends;
+        // Far from the ends, one after the other; then near them.
+        for (from, factor, count, which) in
+            [(1.1, 0.76, FEW, &[1][..]), (1.1, 0.76, FEW, &[0]), (1.3, 0.92, FEW / 2, &[0, 1])]
+        {
+            self.count = 0;
+            for &end in which {
+                let mut moved = ends;
+                moved[end] *= from;
+                for _ in 0..count {
+                    let (step, zero_point) = self.target.covering(moved[0], moved[1]);
+                    self.push(if step > 0.0 { 1.0 / step } else { self.best.by_step }, zero_point);
+                    moved[end] *= factor;
                 }
             }
-            if direction > 0.0 {
-                memory.fits.reverse();
-                memory.fits.push(centre);
+            if let Some(at) = self.try_all() {
+                ends[which[at / count]] *= from * f64::powi(factor, (at % count) as i32);
+            }
+        }
+        self.middle = 0.5 * (ends[0] + ends[1]);
+        (self.best.by_step / 2.0, self.best.by_step * 1.7)
+    }
+
+    /// The zero point for a step.
+    fn zero_point(&self, by_step: f64) -> f32 {
+        if self.target.symmetric {
+            return self.best.zero_point;
+        }
+        let bounds = self.target.bounds;
+        // Where the range is wider than it has to be at one end, the other may have what is too much.
+        let half = 0.5 * f64::from(bounds.max - bounds.min) / by_step;
+        let mut middle = self.middle;
+        if middle + half > self.ends[1] {
+            middle = self.ends[1] - half;
+        }
+        if middle - half < self.ends[0] {
+            middle = self.ends[0] + half;
+        }
+        let zero_point = 0.5 * f64::from(bounds.min + bounds.max) - middle * by_step;
+        zero_point.round_ties_even().clamp(bounds.min.into(), bounds.max.into()) as f32
+    }
+
+    /// Adds a candidate.
+    fn push(&mut self, by_step: f64, zero_point: f32) {
+        let bounds = self.target.bounds;
+        let zero_point = zero_point.clamp(bounds.min, bounds.max);
+        self.memory.by_step[self.count] = by_step as f32;
+        self.memory.lowest[self.count] = bounds.min - zero_point;
+        self.memory.highest[self.count] = bounds.max - zero_point;
+        self.count += 1;
+    }
+
+    fn trial(&self, at: usize) -> Trial {
+        let Memory { by_step, lowest, errors, parts, .. } = &*self.memory;
+        Trial {
+            by_step: by_step[at].into(),
+            zero_point: self.target.bounds.min - lowest[at],
+            error: errors[at],
+            part: parts[at],
+        }
+    }
+
+    /// The errors of the candidates.
+    fn errors(&self) -> &[f32] {
+        &self.memory.errors[..self.count]
+    }
+
+    /// Adds steps that are so many times each other.
+    fn geometric(&mut self, (from, to): (f64, f64)) {
+        let factor = (to / from).powf(1.0 / (FEW - 1) as f64);
+        let mut by_step = from;
+        for _ in 0..FEW {
+            self.push(by_step, self.best.zero_point);
+            by_step *= factor;
+        }
+    }
+
+    /// Adds steps at the same distance, each with its zero point or one beside it.
+    fn linear(&mut self, (from, to): (f64, f64), count: usize, beside: f32) {
+        let stride = (to - from) / count as f64;
+        for at in 0..count {
+            let by_step = from + stride * (at as f64 + 0.5);
+            self.push(by_step, self.zero_point(by_step) + beside);
+        }
+    }
+
+    /// Tries the candidates, and keeps the best; which one it is, if it is better than the best so far.
+    fn try_all(&mut self) -> Option<usize> {
+        let Memory { by_step, lowest, highest, errors, parts } = &mut *self.memory;
+        let candidates = Candidates { by_step, lowest, highest, errors, parts };
+        self.isa.run(Residuals { w: self.weights, squares: self.squares, candidates, count: self.count });
+        let mut least = (self.best.error, None);
+        for (at, error) in self.errors().iter().enumerate() {
+            if *error < least.0 {
+                least = (*error, Some(at));
+            }
+        }
+        if let Some(at) = least.1 {
+            self.best = self.trial(at);
+        }
+        least.1
+    }
+
+    /// Tries the candidates, and leaves of their range the part in which the best may be, with one of them more at each end.
+    fn tried_range(&mut self, range: (f64, f64)) -> (f64, f64) {
+        self.try_all();
+        let most = self.best.error * self.luck;
+        let may_be = |error: &f32| *error <= most;
+        let first = self.errors().iter().position(may_be).unwrap_or(0);
+        let last = self.errors().iter().rposition(may_be).unwrap_or(self.count - 1);
+        let from = if first == 0 { range.0 } else { self.trial(first - 1).by_step };
+        let to = if last + 1 == self.count { range.1 } else { self.trial(last + 1).by_step };
+        (from, to)
+    }
+
+    /// Fills in steps between neighbours of a scan, where both errors are the smallest.
+    fn comb(&mut self, most_gaps: usize) {
+        let mut gaps = [(f32::INFINITY, 0); MOST_GAPS];
+        let Memory { by_step, errors, .. } = &*self.memory;
+        for at in 1..self.count {
+            let error = errors[at - 1] + errors[at];
+            if error < gaps[most_gaps - 1].0 && by_step[at - 1] < by_step[at] {
+                let place = gaps.partition_point(|other| other.0 <= error);
+                gaps[place..most_gaps].rotate_right(1);
+                gaps[place] = (error, at);
+            }
+        }
+        let gaps = gaps.map(|(error, at)| (error, self.trial(at.max(1) - 1), self.trial(at)));
+        self.count = 0;
+        for (_, left, right) in gaps.into_iter().filter(|(error, ..)| error.is_finite()) {
+            let zero_point = if left.error < right.error { left.zero_point } else { right.zero_point };
+            for tooth in 1..=TEETH {
+                let by_step = left.by_step + (right.by_step - left.by_step) * tooth as f64 / (TEETH + 1) as f64;
+                self.push(by_step, zero_point);
+                if !self.target.symmetric {
+                    self.push(by_step, zero_point - 1.0);
+                    self.push(by_step, zero_point + 1.0);
+                }
             }
         }
     }
-
-    /// Looks where the errors promise to be the smallest, as long as one may be smaller than the best.
-    fn refine(&mut self, memory: &mut Memory) {
-        let Memory { fits, gaps } = memory;
-        gaps.clear();
-        let scatter = DOUBT * (0.8 / self.weights.len() as f64).sqrt();
-        let widest = fits.windows(2).map(|pair| (pair[0].step / pair[1].step).ln()).fold(0.0, f64::max);
-        let doubt = scatter / (widest * widest);
-        gaps.extend(fits.windows(2).map(|pair| Gap::new(pair[1], pair[0], doubt)));
-        for _ in 0..MOST_LOOKS {
-            let Some(first) = (0..gaps.len()).min_by(|a, b| gaps[*a].promised.total_cmp(&gaps[*b].promised)) else {
-                return;
-            };
-            let gap = gaps[first];
-            if gap.promised > self.best.error_at_bottom * (1.0 - TOLERANCE) {
-                break;
-            }
-            let fit = self.look_around(gap.step, gap.left.zero_point, 1.0);
-            gaps[first] = Gap::new(gap.left, fit, doubt);
-            gaps.push(Gap::new(fit, gap.right, doubt));
-        }
-        for _ in 0..2 {
-            self.look_around(self.best.bottom, self.best.zero_point, 2.0);
-        }
-    }
-}
-
-/// Two neighbours, and the smallest error that there may be between them.
-#[derive(Debug, Clone, Copy)]
-struct Gap {
-    left: Fit,
-    right: Fit,
-    promised: f64,
-    /// Where.
-    step: f64,
-}
-
-impl Gap {
-    /// `doubt` is by how much a cubic may be wrong in a gap as wide as its stride, as a part of the error.
-    fn new(left: Fit, right: Fit, doubt: f64) -> Gap {
-        let width = (right.step / left.step).ln();
-        let cubic = (left.zero_point == right.zero_point).then(|| bottom_of_cubic(&left, &right, width)).flatten();
-        let (promised, at) = cubic.unwrap_or((left.error.min(right.error), 0.5));
-        let doubt = doubt * width * width * left.error.min(right.error);
-        Gap { left, right, promised: promised - doubt, step: left.step * (width * at).exp() }
-    }
-}
-
-/// The bottom of the cubic through two neighbours, and its place, from 0 to 1, if it is between them.
-fn bottom_of_cubic(left: &Fit, right: &Fit, width: f64) -> Option<(f64, f64)> {
-    let (left_slope, right_slope) = (left.slope * width, right.slope * width);
-    let bend = 3.0 * (left.error - right.error) + left_slope + right_slope;
-    let root = bend * bend - left_slope * right_slope;
-    if root < 0.0 {
-        return None;
-    }
-    let root = root.sqrt();
-    let at = 1.0 - (right_slope + root - bend) / (right_slope - left_slope + 2.0 * root);
-    if !(at > 0.0 && at < 1.0) {
-        return None;
-    }
-    let rest = 1.0 - at;
-    let promised = rest * rest * ((1.0 + 2.0 * at) * left.error + at * left_slope)
-        + at * at * ((1.0 + 2.0 * rest) * right.error - rest * right_slope);
-    Some((promised, at))
 }

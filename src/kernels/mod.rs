@@ -51,7 +51,7 @@ pub(crate) use isa::Isa;
 pub(crate) use observe::{BINS_OF_EXPONENT, BITS_WITHIN_BIN, Bins, EXPONENTS, NOT_FINITE, Ranges};
 pub(crate) use quantize::{CodeBounds, Quantize, Rounding};
 pub(crate) use reduce::{Extremes, MaxMagnitude, MeanMagnitude};
-pub(crate) use residuals::{Candidate, Residual, Residuals};
+pub(crate) use residuals::{Candidates, Residuals};
 pub(crate) use threads::{HostPool, Threads};
 pub(crate) use walk::Walk;
 

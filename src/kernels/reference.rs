@@ -3,7 +3,7 @@
 //! Nothing here is shared with the kernels. Rounding is the standard library's, the quotient a division, sums are laid out as
 //! [`super::walk`] describes but written as plain loops. Speed does not matter; being obviously right does.
 
-use super::{Candidate, CodeBounds, Cut, Group, Residual, Rounding, Rows, Runs};
+use super::{CodeBounds, Cut, Group, Rounding, Rows, Runs};
 use crate::ste::SteVariant;
 
 /// A weight, quantized.
@@ -134,20 +134,27 @@ fn sum_of_run(terms: &[f32]) -> f64 {
     sum
 }
 
-/// As [`super::Residuals`] defines it, for one candidate.
-pub(super) fn residual(w: &[f32], candidate: Candidate) -> Residual {
-    let mut sum = Residual::default();
-    for tile in w.chunks(512) {
-        let parts = tile.iter().map(|w| {
-            let v = w * candidate.by_step;
-            let level = v.clamp(candidate.lowest, candidate.highest).round_ties_even();
-            ((v - level) * (v - level), (v - level) * level)
-        });
-        let (squares, by_level): (Vec<f32>, Vec<f32>) = parts.unzip();
-        sum.squares += f64::from(pairwise(&stripes(&squares)));
-        sum.by_level += f64::from(pairwise(&stripes(&by_level)));
+/// As [`super::Residuals`] defines it, for one candidate: the error and the part.
+pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest]: [f32; 3]) -> [f32; 2] {
+    let (mut squares, mut by_levels) = (0.0, 0.0);
+    for tile in w.chunks(64) {
+        let (mut square, mut by_level) = (0.0f32, 0.0f32);
+        for w in tile {
+            let v = w * by_step;
+            let level = v.clamp(lowest, highest).round_ties_even();
+            square += (v - level) * (v - level);
+            by_level += (v - level) * level;
+        }
+        squares += f64::from(square);
+        by_levels += f64::from(by_level);
     }
-    sum
+    let by_square = f64::from(by_step) * f64::from(by_step);
+    let levels_squared = sum_of_squares * by_square - squares - 2.0 * by_levels;
+    if levels_squared <= 0.5 {
+        return [squares as f32 / by_square as f32, 0.0];
+    }
+    let part = by_levels as f32 / levels_squared as f32;
+    [(squares - by_levels * f64::from(part)).max(0.0) as f32 / by_square as f32, part]
 }
 
 fn stripes(terms: &[f32]) -> [f32; 32] {

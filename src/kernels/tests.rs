@@ -539,18 +539,34 @@ fn threads_give_the_bits_of_one() {
     }
 }
 
-/// Every length to some tiles, and the levels of symmetric, one-sided and shifted ranges of codes.
+/// Every length to some tiles, and every count of candidates, with the levels of symmetric, one-sided and shifted ranges of codes.
 #[test]
 fn residuals_are_those_of_the_oracle_on_every_instruction_set() {
-    for n in (0..=257).chain([511, 512, 513, 1024, 5000]) {
+    const LANES: usize = 3 * BLOCK;
+    for n in (0..=130).chain([511, 512, 513, 1024, 5000]) {
         let w = random(n as u64, n);
-        let candidates = [(0.3, -2.0, 1.0), (0.01, -128.0, 127.0), (0.1, 0.0, 15.0), (0.004, -200.0, 55.0)]
-            .map(|(step, lowest, highest): (f32, f32, f32)| Candidate { by_step: 1.0 / step, lowest, highest });
+        let sum_of_squares = w.iter().map(|w| f64::from(*w).powi(2)).sum();
+        let kinds =
+            [(0.3, -2.0, 1.0), (0.01, -128.0, 127.0), (0.1, 0.0, 15.0), (0.004, -200.0, 55.0), (1e3, -2.0, 1.0)];
+        let lane = |lane: usize| -> [f32; 3] {
+            let (step, lowest, highest) = kinds[lane % kinds.len()];
+            [(1.0 + 0.01 * lane as f32) / step, lowest, highest]
+        };
+        let [by_step, lowest, highest]: [Vec<f32>; 3] = [0, 1, 2].map(|of| (0..LANES).map(|at| lane(at)[of]).collect());
         for isa in Isa::available() {
-            let mut residuals = [Residual { squares: f64::NAN, by_level: f64::NAN }; 4];
-            isa.run(Residuals { w: &w, candidates: &candidates, residuals: &mut residuals });
-            for (candidate, residual) in candidates.into_iter().zip(residuals) {
-                assert_eq!(residual, reference::residual(&w, candidate), "{n} weights, {candidate:?}, {isa:?}");
+            let count = n % (LANES + 1);
+            let (mut errors, mut parts) = (vec![f32::NAN; LANES], vec![f32::NAN; LANES]);
+            let candidates = Candidates {
+                by_step: &by_step,
+                lowest: &lowest,
+                highest: &highest,
+                errors: &mut errors,
+                parts: &mut parts,
+            };
+            isa.run(Residuals { w: &w, squares: sum_of_squares, candidates, count });
+            for at in 0..count {
+                let expected = reference::residual(&w, sum_of_squares, lane(at));
+                assert_eq!([errors[at], parts[at]], expected, "{n} weights, candidate {at} of {count}, {isa:?}");
             }
         }
     }
