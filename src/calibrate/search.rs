@@ -33,7 +33,7 @@ const SMALLEST: f64 = 1.0 / 64.0;
 const LUCK: f64 = 7.0;
 
 /// Neighbours of a scan of 4096 weights move the mean magnitude by this part of a level.
-const STRIDE: f64 = 0.11;
+const STRIDE: f64 = 0.08;
 
 /// Of so few weights every assignment is tried.
 const SMALL: usize = 64;
