@@ -45,6 +45,9 @@ const AFTER: f64 = 1.0 / (1 << 20) as f64;
 const MOST_GAPS: usize = 8;
 const TEETH: usize = 4;
 
+/// Weights at each end that decide on a free zero point.
+const TAIL: usize = 8;
+
 /// What a search writes down, kept from group to group: candidates, as [`Residuals`] takes them.
 pub(super) struct Memory {
     by_step: Vec<f32>,
@@ -100,6 +103,7 @@ pub(super) fn best_step(weights: &mut [f32], min: f64, max: f64, target: &Target
         alike,
         luck: 1.03 + LUCK as f32 * (0.8 / alike as f32).sqrt(),
         ends: [min * factor, max * factor],
+        tails: [[0.0; 2]; TAIL],
         middle: 0.5 * (min + max) * factor,
         target,
         isa: Isa::current(),
@@ -150,6 +154,23 @@ fn sums(weights: &[f32]) -> (f64, f64) {
     (squares, magnitudes)
 }
 
+/// The smallest weights that are not positive and the largest that are not negative, in order, or zeros.
+fn tails(weights: &[f32]) -> [[f32; 2]; TAIL] {
+    let mut tails = [[0.0f32; 2]; TAIL];
+    for w in weights {
+        let end = usize::from(*w > 0.0);
+        if w.abs() > tails[TAIL - 1][end].abs() {
+            let mut place = TAIL - 1;
+            while place > 0 && tails[place - 1][end].abs() < w.abs() {
+                tails[place][end] = tails[place - 1][end];
+                place -= 1;
+            }
+            tails[place][end] = *w;
+        }
+    }
+    tails
+}
+
 /// A group.
 struct Search<'a> {
     weights: &'a [f32],
@@ -163,6 +184,8 @@ struct Search<'a> {
     ends: [f64; 2],
     /// Of the range that should not be clamped.
     middle: f64,
+    /// The smallest weights and the largest, where they decide on a free zero point, else zeros.
+    tails: [[f32; 2]; TAIL],
     target: &'a Target,
     isa: Isa,
     best: Trial,
@@ -311,6 +334,9 @@ impl Search<'_> {
             }
         }
         self.middle = 0.5 * (ends[0] + ends[1]);
+        if self.target.bounds.max - self.target.bounds.min > 32.0 && self.weights.len() > SMALL {
+            self.tails = tails(self.weights);
+        }
         (self.best.by_step / 2.0, self.best.by_step * 1.7)
     }
 
@@ -330,7 +356,33 @@ impl Search<'_> {
             middle = self.ends[0] + half;
         }
         let zero_point = 0.5 * f64::from(bounds.min + bounds.max) - middle * by_step;
-        zero_point.round_ties_even().clamp(bounds.min.into(), bounds.max.into()) as f32
+        let zero_point = zero_point.round_ties_even().clamp(bounds.min.into(), bounds.max.into()) as f32;
+        if self.tails[0] == [0.0; 2] { zero_point } else { self.balanced(by_step as f32, zero_point) }
+    }
+
+    /// The zero point near one with the smallest error of what is clamped, where codes are so many that this is a few
+    /// weights.
+    fn balanced(&self, by_step: f32, mut zero_point: f32) -> f32 {
+        let bounds = self.target.bounds;
+        let error = |zero_point: f32| {
+            let [lowest, highest] = [bounds.min - zero_point, bounds.max - zero_point];
+            let beyond = |[least, largest]: [f32; 2]| {
+                let [below, above] = [(lowest - least * by_step).max(0.0), (largest * by_step - highest).max(0.0)];
+                below * below + above * above
+            };
+            self.tails.iter().map(|pair| beyond(*pair)).sum::<f32>()
+        };
+        let mut least = error(zero_point);
+        for direction in [1.0, -1.0] {
+            while (bounds.min..=bounds.max).contains(&(zero_point + direction)) {
+                let next = error(zero_point + direction);
+                if next >= least {
+                    break;
+                }
+                (zero_point, least) = (zero_point + direction, next);
+            }
+        }
+        zero_point
     }
 
     /// Adds a candidate.
