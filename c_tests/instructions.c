@@ -198,6 +198,10 @@ static diffquant_status init_scale(diffquant_quantizer *quantizer, size_t n) {
     return diffquant_quantizer_init_scale(quantizer, w, n);
 }
 
+static diffquant_status init_scale_mse(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, w, n);
+}
+
 /* An observer takes the place of the quantizer; one of each kind, that stays. */
 static diffquant_status observe(diffquant_observer_kind kind, size_t n) {
     static diffquant_observer *observers[3];
@@ -269,6 +273,8 @@ static const struct kernel kernels[] = {
     {"init-scale", standard, init_scale},
     {"init-scale-blocks-of-32", blocks, init_scale},
     {"init-scale-last-axis", last_axis, init_scale},
+    {"init-scale-mse", standard, init_scale_mse},
+    {"init-scale-mse-asymmetric", asymmetric, init_scale_mse},
     {"observe-min-max", standard, observe_min_max},
     {"observe-histogram", standard, observe_histogram},
     {"rotation-rows-of-4096", standard, rotate},

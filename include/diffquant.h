@@ -485,7 +485,8 @@ typedef uint32_t diffquant_isa;
 
 /**
  * As MAX_ABS, of the smallest magnitude that parameter percent of the weights do not exceed; where the zero point is free, as
- * MIN_MAX of the central parameter percent of the weights. Parameter: above 0, at most 100. A good one depends on the
+ * MIN_MAX of the central parameter percent of the weights. Parameter: above 0, at most 100. It means the decimal that was
+ * written: 99.9f of 1000 weights are 999 of them, though the float is a little more than 99.9. A good one depends on the
  * number of bits.
  */
 #define DIFFQUANT_SCALE_INIT_PERCENTILE 3

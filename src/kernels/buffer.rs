@@ -111,6 +111,13 @@ impl<'a, T: Copy> Input<'a, T> {
         // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(index).read() }
     }
+
+    /// Copies all elements.
+    pub(crate) fn copy_to(&self, to: &mut [T]) {
+        assert!(to.len() == self.len);
+        // SAFETY: `from_raw` was promised `len` elements that nobody writes; `to` is as long, and another's.
+        unsafe { std::ptr::copy_nonoverlapping(self.start, to.as_mut_ptr(), self.len) };
+    }
 }
 
 impl Input<'_, f32> {

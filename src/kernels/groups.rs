@@ -48,6 +48,7 @@ impl Parameters {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
+    #[cfg(test)]
     pub(crate) fn new(count: usize, groups: impl Iterator<Item = Group>) -> Result<Self, Error> {
         let mut parameters = Parameters::default();
         parameters.replace(std::iter::repeat_n(1.0, count), std::iter::repeat_n(0.0, count))?;

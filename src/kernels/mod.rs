@@ -32,6 +32,7 @@ mod random;
 mod reduce;
 #[cfg(test)]
 mod reference;
+mod residuals;
 mod rows;
 mod runs;
 mod statistics;
@@ -55,7 +56,8 @@ pub(crate) use observe::{BINS_OF_EXPONENT, BITS_WITHIN_BIN, Bins, EXPONENTS, NOT
 pub(crate) use quantize::{CodeBounds, Quantize, Rounding};
 pub(crate) use quantize_any::{AnyRounding, QuantizeAny};
 pub(crate) use random::Random;
-pub(crate) use reduce::{Extremes, Fit, Fits, MaxMagnitude, MeanMagnitude};
+pub(crate) use reduce::{Extremes, MaxMagnitude, MeanMagnitude};
+pub(crate) use residuals::{Candidates, Residuals};
 pub(crate) use statistics::STATISTICS;
 pub use statistics::Statistics;
 pub(crate) use stochastic::GradientsByChance;

@@ -95,17 +95,6 @@ pub(super) fn whole_levels<V: Vectors, S: Source>(
     whole
 }
 
-/// The levels of a block of weights.
-#[inline(always)]
-pub(super) fn levels<V: Vectors, S: Source>(
-    w: V::Block,
-    lanes: &Lanes<V>,
-    bounds: CodeBounds,
-    rounding: Rounding,
-) -> V::Block {
-    floats_of::<V>(whole_levels::<V, S>(w, lanes, bounds, rounding))
-}
-
 #[inline(always)]
 pub(super) fn floats_of<V: Vectors>(mut whole: V::Block) -> V::Block {
     for register in 0..V::REGISTERS {

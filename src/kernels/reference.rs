@@ -183,6 +183,29 @@ fn sum_of_run(terms: &[f32]) -> f64 {
     sum
 }
 
+/// As [`super::Residuals`] defines it, for one candidate: the error and the part.
+pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest]: [f32; 3]) -> [f32; 2] {
+    let (mut squares, mut by_levels) = (0.0, 0.0);
+    for tile in w.chunks(64) {
+        let (mut square, mut by_level) = (0.0f32, 0.0f32);
+        for w in tile {
+            let v = w * by_step;
+            let level = v.clamp(lowest, highest).round_ties_even();
+            square += (v - level) * (v - level);
+            by_level += (v - level) * level;
+        }
+        squares += f64::from(square);
+        by_levels += f64::from(by_level);
+    }
+    let by_square = f64::from(by_step) * f64::from(by_step);
+    let levels_squared = sum_of_squares * by_square - squares - 2.0 * by_levels;
+    if levels_squared <= 0.5 {
+        return [squares as f32 / by_square as f32, 0.0];
+    }
+    let part = by_levels as f32 / levels_squared as f32;
+    [(squares - by_levels * f64::from(part)).max(0.0) as f32 / by_square as f32, part]
+}
+
 fn stripes(terms: &[f32]) -> [f32; 32] {
     let mut stripes = [0.0f32; 32];
     for (at, term) in terms.iter().enumerate() {

@@ -147,7 +147,7 @@ impl Case {
             }
             if self.random.is_none() {
                 self.check_dequantize(isa);
-                self.check_reductions(isa, &quantized);
+                self.check_reductions(isa);
             }
         }
     }
@@ -303,7 +303,7 @@ impl Case {
         }
     }
 
-    fn check_reductions(&self, isa: Isa, quantized: &[reference::Quantized]) {
+    fn check_reductions(&self, isa: Isa) {
         let count = self.groups.len();
         let group_of = reference::groups_of(self.cut);
         let not_finite = |group: usize| (0..self.w.len()).any(|at| group_of[at] == group && !self.w[at].is_finite());
@@ -331,31 +331,14 @@ impl Case {
 
         let mut means = vec![f64::NAN; count];
         self.walk(isa, MeanMagnitude { w: Input::from(&self.w[..]), means: Output::from(&mut means[..]) });
-        let magnitudes: Vec<f32> = self.w.iter().map(|w| w.abs()).collect();
-        for ((mean, sum), count) in means.iter().zip(reference::sums(self.cut, &magnitudes)).zip(self.counts()) {
-            let expected = sum / count as f64;
+        let part = |small: fn(f32) -> f32| -> Vec<f32> { self.w.iter().map(|w| small(w.abs())).collect() };
+        let small =
+            reference::sums(self.cut, &part(|magnitude| if magnitude < 2f32.powi(100) { magnitude } else { 0.0 }));
+        let large = part(|magnitude| if magnitude < 2f32.powi(100) { 0.0 } else { magnitude * 2f32.powi(-20) });
+        let large = reference::sums(self.cut, &large);
+        for (group, count) in self.counts().into_iter().enumerate() {
+            let (mean, expected) = (means[group], (small[group] + large[group] * 2f64.powi(20)) / count as f64);
             assert!(mean.to_bits() == expected.to_bits() || mean.is_nan() && expected.is_nan(), "{name}");
-        }
-
-        let mut fits = vec![Fit::default(); count];
-        let (bounds, rounding) = (self.bounds, self.rounding);
-        self.walk(isa, Fits { w: Input::from(&self.w[..]), fits: Output::from(&mut fits[..]), bounds, rounding });
-        let from_offset = |at: usize| {
-            let offset = self.groups[group_of[at]].offset;
-            if offset == 0.0 { self.w[at] } else { self.w[at] - offset }
-        };
-        let all = || (0..self.w.len()).map(|at| (self.w[at], from_offset(at), &quantized[at]));
-        let sums = |terms: Vec<f32>| reference::sums(self.cut, &terms);
-        let errors = sums(all().map(|(w, _, q)| (w - q.value) * (w - q.value)).collect());
-        let weights_by_level = sums(all().map(|(_, w, q)| w * q.level).collect());
-        let levels_squared = sums(all().map(|(_, _, q)| q.level * q.level).collect());
-        for group in 0..count {
-            let fit = fits[group];
-            let found = [fit.error, fit.weight_by_level, fit.level_squared];
-            let expected = [errors[group], weights_by_level[group], levels_squared[group]];
-            for (found, expected) in found.into_iter().zip(expected) {
-                assert!(found == expected || found.is_nan() && expected.is_nan(), "{found} {expected} {name}");
-            }
         }
     }
 }
@@ -616,6 +599,39 @@ fn threads_give_the_bits_of_one() {
             same(&several.1, &one.1, &format!("weights, {threads} threads, {cut:?}"));
             same(&several.2, &one.2, &format!("scales, {threads} threads, {cut:?}"));
             same(&several.3, &one.3, &format!("offsets, {threads} threads, {cut:?}"));
+        }
+    }
+}
+
+/// Every length to some tiles, and every count of candidates, with the levels of symmetric, one-sided and shifted ranges of codes.
+#[test]
+fn residuals_are_those_of_the_oracle_on_every_instruction_set() {
+    const LANES: usize = 3 * BLOCK;
+    for n in (0..=130).chain([511, 512, 513, 1024, 5000]) {
+        let w = random(n as u64, n);
+        let sum_of_squares = w.iter().map(|w| f64::from(*w).powi(2)).sum();
+        let kinds =
+            [(0.3, -2.0, 1.0), (0.01, -128.0, 127.0), (0.1, 0.0, 15.0), (0.004, -200.0, 55.0), (1e3, -2.0, 1.0)];
+        let lane = |lane: usize| -> [f32; 3] {
+            let (step, lowest, highest) = kinds[lane % kinds.len()];
+            [(1.0 + 0.01 * lane as f32) / step, lowest, highest]
+        };
+        let [by_step, lowest, highest]: [Vec<f32>; 3] = [0, 1, 2].map(|of| (0..LANES).map(|at| lane(at)[of]).collect());
+        for isa in Isa::available() {
+            let count = n % (LANES + 1);
+            let (mut errors, mut parts) = (vec![f32::NAN; LANES], vec![f32::NAN; LANES]);
+            let candidates = Candidates {
+                by_step: &by_step,
+                lowest: &lowest,
+                highest: &highest,
+                errors: &mut errors,
+                parts: &mut parts,
+            };
+            isa.run(Residuals { w: &w, squares: sum_of_squares, candidates, count });
+            for at in 0..count {
+                let expected = reference::residual(&w, sum_of_squares, lane(at));
+                assert_eq!([errors[at], parts[at]], expected, "{n} weights, candidate {at} of {count}, {isa:?}");
+            }
         }
     }
 }

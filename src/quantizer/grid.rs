@@ -343,8 +343,7 @@ impl Grid {
 
     /// What scales are calibrated for.
     fn target(&self) -> Target {
-        let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.nearest());
-        Target { bounds, zero_point, symmetric: self.symmetric, rounding }
+        Target { bounds: self.bounds(), zero_point: self.home(), symmetric: self.symmetric }
     }
 
     fn take_over_calibration(&mut self, calibration: Calibration) -> Result<(), Error> {
