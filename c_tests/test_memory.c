@@ -303,6 +303,15 @@ static diffquant_status call_rotated_forward(void) {
 static diffquant_status call_rotated_forward_codes(void) {
     return diffquant_quantizer_forward(quantizer, calibration_weights, 6, dynamic_codes, NULL);
 }
+static diffquant_status call_rotated_statistics(void) {
+    static diffquant_statistics statistics[3];
+    return diffquant_quantizer_forward_statistics(quantizer, calibration_weights, 6, dynamic_codes, dynamic_values,
+                                                  statistics, 3);
+}
+static diffquant_status call_rotated_statistics_alone(void) {
+    static diffquant_statistics statistics[3];
+    return diffquant_quantizer_forward_statistics(quantizer, calibration_weights, 6, NULL, NULL, statistics, 3);
+}
 static diffquant_status call_rotated_backward(void) {
     return diffquant_quantizer_backward(quantizer, calibration_weights, NULL, calibration_weights, 6, dynamic_values);
 }
@@ -435,6 +444,8 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
     } rotated_calls[] = {
         {"rotated forward", call_rotated_forward},
         {"rotated forward, codes", call_rotated_forward_codes},
+        {"rotated statistics", call_rotated_statistics},
+        {"rotated statistics, alone", call_rotated_statistics_alone},
         {"rotated backward", call_rotated_backward},
         {"rotated backward_scale", call_rotated_backward_scale},
         {"rotated backward_scale, weights left out", call_rotated_backward_scale_alone},

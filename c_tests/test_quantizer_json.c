@@ -253,7 +253,7 @@ TEST(what_is_no_state_is_refused_by_name) {
         {"\"pi_k\":null", "\"pi_k\":6", DIFFQUANT_STATUS_INVALID_ARGUMENT, "k"},
         {"\"HalfAway\"", "\"Sideways\"", DIFFQUANT_STATUS_INVALID_JSON, "Sideways"},
         {"\"Zero\"", "\"Nothing\"", DIFFQUANT_STATUS_INVALID_JSON, "Nothing"},
-        {"\"first_element\":0", "\"first_element\":18446744073709551616", DIFFQUANT_STATUS_INVALID_JSON, "18446744073709551616"},
+        {"\"first_element\":0", "\"first_element\":18446744073709551616", DIFFQUANT_STATUS_INVALID_JSON, "u64"},
         {"\"Full\"", "\"Half\"", DIFFQUANT_STATUS_INVALID_JSON, "Half"},
         {"\"Standard\"", "{\"Clipped\":{\"clip_val\":-1.0}}", DIFFQUANT_STATUS_INVALID_ARGUMENT, "clip_val"},
         {"\"PerTensor\"", "{\"PerBlock\":{\"block_size\":0}}", DIFFQUANT_STATUS_INVALID_ARGUMENT, "block_size"},

@@ -175,29 +175,53 @@ impl Estimator for EwgsSigned {
     }
 }
 
-/// Whichever of them, chosen when the program runs.
+/// Whichever of them, chosen when the program runs, and its parameter: 0 where it has none, as loops read it before they know.
 #[derive(Clone, Copy)]
-pub(crate) enum AnyEstimator {
-    PassThrough(PassThrough),
-    Clipped(Clipped),
-    Ewgs(Ewgs),
-    RangeClipped(RangeClipped),
-    Lsq(Lsq),
-    EwgsSigned(EwgsSigned),
+pub(crate) struct AnyEstimator(pub(crate) EstimatorKind, pub(crate) f32);
+
+/// Which one.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum EstimatorKind {
+    PassThrough,
+    Clipped,
+    Ewgs,
+    RangeClipped,
+    Lsq,
+    EwgsSigned,
 }
 
-/// Evaluates `$call` with `$one` bound to the estimator inside.
+/// Evaluates `$call` with `$one` bound to the estimator itself.
 macro_rules! with_one {
-    ($any:expr, |$one:ident| $call:expr) => {
-        match $any {
-            AnyEstimator::PassThrough($one) => $call,
-            AnyEstimator::Clipped($one) => $call,
-            AnyEstimator::Ewgs($one) => $call,
-            AnyEstimator::RangeClipped($one) => $call,
-            AnyEstimator::Lsq($one) => $call,
-            AnyEstimator::EwgsSigned($one) => $call,
+    ($any:expr, |$one:ident| $call:expr) => {{
+        use $crate::kernels::estimator::*;
+        let AnyEstimator(kind, parameter) = $any;
+        match kind {
+            EstimatorKind::PassThrough => {
+                let $one = PassThrough;
+                $call
+            }
+            EstimatorKind::Clipped => {
+                let $one = Clipped { clip_val: parameter };
+                $call
+            }
+            EstimatorKind::Ewgs => {
+                let $one = Ewgs { lambda: parameter };
+                $call
+            }
+            EstimatorKind::RangeClipped => {
+                let $one = RangeClipped;
+                $call
+            }
+            EstimatorKind::Lsq => {
+                let $one = Lsq;
+                $call
+            }
+            EstimatorKind::EwgsSigned => {
+                let $one = EwgsSigned { delta: parameter };
+                $call
+            }
         }
-    };
+    }};
 }
 pub(super) use with_one;
 

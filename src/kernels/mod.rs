@@ -47,7 +47,7 @@ mod walk;
 pub(crate) use buffer::{Input, Output};
 pub(crate) use cut::{Cut, Rows, Runs};
 pub(crate) use dequantize::Dequantize;
-pub(crate) use estimator::{AnyEstimator, Clipped, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped};
+pub(crate) use estimator::{AnyEstimator, Clipped, EstimatorKind, Ewgs, EwgsSigned, Lsq, PassThrough, RangeClipped};
 pub(crate) use gradient::{Factor, Gradients, ScaleGradient, WeightGradient};
 pub(crate) use groups::{Group, Groups, Parameters};
 pub(crate) use hadamard::{Rotation, Way};

@@ -16,7 +16,7 @@
 //! [`super::quotient`] for where it need not be).
 
 use super::buffer::{Block, Input, Output};
-use super::estimator::{AnyEstimator, Elements, Estimator, Lsq, with_one};
+use super::estimator::{AnyEstimator, Elements, Estimator, EstimatorKind, Lsq, with_one};
 use super::gradient::{Factor, Gradients, LastFactor};
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
@@ -126,7 +126,7 @@ impl<'a> GradientsByChance<'a> {
         }
         elements.slope = level;
         if self.estimator.reads_range() {
-            elements.is_inside = if matches!(self.estimator, AnyEstimator::RangeClipped(_)) {
+            elements.is_inside = if self.estimator.0 == EstimatorKind::RangeClipped {
                 rounded.equals(level)
             } else {
                 let (first, last) = Lsq::range(divisor.min, divisor.max, Rounding::HalfEven);

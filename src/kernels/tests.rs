@@ -346,12 +346,12 @@ impl Case {
 /// The kernels' estimator of a variant.
 fn estimator_of(ste: SteVariant) -> AnyEstimator {
     match ste {
-        SteVariant::Standard | SteVariant::LearnedStepSize => AnyEstimator::PassThrough(PassThrough),
-        SteVariant::Clipped { clip_val } => AnyEstimator::Clipped(Clipped { clip_val }),
-        SteVariant::Ewgs { lambda } => AnyEstimator::Ewgs(Ewgs { lambda }),
-        SteVariant::RangeClipped => AnyEstimator::RangeClipped(RangeClipped),
-        SteVariant::EwgsSigned { delta } => AnyEstimator::EwgsSigned(EwgsSigned { delta }),
-        _ => AnyEstimator::Lsq(Lsq),
+        SteVariant::Standard | SteVariant::LearnedStepSize => AnyEstimator(EstimatorKind::PassThrough, 0.0),
+        SteVariant::Clipped { clip_val } => AnyEstimator(EstimatorKind::Clipped, clip_val),
+        SteVariant::Ewgs { lambda } => AnyEstimator(EstimatorKind::Ewgs, lambda),
+        SteVariant::RangeClipped => AnyEstimator(EstimatorKind::RangeClipped, 0.0),
+        SteVariant::EwgsSigned { delta } => AnyEstimator(EstimatorKind::EwgsSigned, delta),
+        SteVariant::Lsq | SteVariant::LsqPlus => AnyEstimator(EstimatorKind::Lsq, 0.0),
     }
 }
 

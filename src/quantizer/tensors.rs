@@ -5,9 +5,9 @@ use super::rounding::NonFinite;
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    AnyEstimator, Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, GradientsByChance, Groups, Input, Lsq,
-    Output, Parameters, PassThrough, Quantize, QuantizeAny, RangeClipped, STATISTICS, ScaleGradient, Statistics,
-    Threads, Walk, WeightGradient,
+    AnyEstimator, Clipped, Cut, Dequantize, EstimatorKind, Ewgs, EwgsSigned, Factor, Gradients, GradientsByChance,
+    Groups, Input, Lsq, Output, Parameters, PassThrough, Quantize, QuantizeAny, RangeClipped, STATISTICS,
+    ScaleGradient, Statistics, Threads, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
 
@@ -55,12 +55,12 @@ macro_rules! with_ranged_estimator {
 /// The estimator that `ste` names, chosen when the program runs.
 fn any_estimator(ste: SteVariant) -> AnyEstimator {
     match ste {
-        SteVariant::Standard | SteVariant::LearnedStepSize => AnyEstimator::PassThrough(PassThrough),
-        SteVariant::Clipped { clip_val } => AnyEstimator::Clipped(Clipped { clip_val }),
-        SteVariant::Ewgs { lambda } => AnyEstimator::Ewgs(Ewgs { lambda }),
-        SteVariant::RangeClipped => AnyEstimator::RangeClipped(RangeClipped),
-        SteVariant::EwgsSigned { delta } => AnyEstimator::EwgsSigned(EwgsSigned { delta }),
-        SteVariant::Lsq | SteVariant::LsqPlus => AnyEstimator::Lsq(Lsq),
+        SteVariant::Standard | SteVariant::LearnedStepSize => AnyEstimator(EstimatorKind::PassThrough, 0.0),
+        SteVariant::Clipped { clip_val } => AnyEstimator(EstimatorKind::Clipped, clip_val),
+        SteVariant::Ewgs { lambda } => AnyEstimator(EstimatorKind::Ewgs, lambda),
+        SteVariant::RangeClipped => AnyEstimator(EstimatorKind::RangeClipped, 0.0),
+        SteVariant::EwgsSigned { delta } => AnyEstimator(EstimatorKind::EwgsSigned, delta),
+        SteVariant::Lsq | SteVariant::LsqPlus => AnyEstimator(EstimatorKind::Lsq, 0.0),
     }
 }
 

@@ -53,7 +53,7 @@ const _: () = {
 /// @param statistics receives one struct for each scale, in the order of diffquant_granularity
 /// @param count the number of scales, as diffquant_quantizer_scale_count tells
 /// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH, also for another count; NO_SHAPE; NON_FINITE under the policy REJECT; OVERLAP;
-///         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+///         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_forward_statistics(
     quantizer: *const diffquant_quantizer,
