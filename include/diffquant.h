@@ -1801,7 +1801,7 @@ diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quant
  * @param statistics receives one struct for each scale, in the order of diffquant_granularity
  * @param count the number of scales, as diffquant_quantizer_scale_count tells
  * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH, also for another count; NO_SHAPE; NON_FINITE under the policy REJECT; OVERLAP;
- *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_forward_statistics(const diffquant_quantizer *quantizer,
                                                         const float *w,
