@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// How a quotient becomes a whole number, chosen when the program runs.
 #[derive(Clone, Copy)]
+// It lives for one call, on the stack: a box would allocate.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum AnyRounding {
     Nearest(Rounding),
     Stochastic(Random),
