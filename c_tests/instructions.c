@@ -25,6 +25,7 @@
 /* Aligned, so that no count depends on where the linker puts them. */
 static _Alignas(64) float w[MOST_WEIGHTS], values[MOST_WEIGHTS], grad_out[MOST_WEIGHTS], out[MOST_WEIGHTS];
 static _Alignas(64) float grad_scale[MOST_WEIGHTS], grad_offset[MOST_WEIGHTS];
+static diffquant_statistics statistics;
 static _Alignas(64) int8_t codes[MOST_WEIGHTS], codes_out[MOST_WEIGHTS];
 
 static void require(diffquant_status status) {
@@ -131,6 +132,30 @@ static diffquant_quantizer *tokens(size_t n) {
     return quantizer;
 }
 
+static diffquant_quantizer *stochastic(size_t n) {
+    diffquant_quantizer *quantizer = standard(n);
+    require(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_STOCHASTIC));
+    return quantizer;
+}
+
+static diffquant_quantizer *stochastic_lsq(size_t n) {
+    diffquant_quantizer *quantizer = lsq(n);
+    require(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_STOCHASTIC));
+    return quantizer;
+}
+
+static diffquant_quantizer *propagating(size_t n) {
+    diffquant_quantizer *quantizer = standard(n);
+    require(diffquant_quantizer_set_non_finite(quantizer, DIFFQUANT_NON_FINITE_PROPAGATE));
+    return quantizer;
+}
+
+static diffquant_quantizer *rejecting(size_t n) {
+    diffquant_quantizer *quantizer = standard(n);
+    require(diffquant_quantizer_set_non_finite(quantizer, DIFFQUANT_NON_FINITE_REJECT));
+    return quantizer;
+}
+
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
 static diffquant_status forward(diffquant_quantizer *quantizer, size_t n) {
@@ -143,6 +168,10 @@ static diffquant_status forward_values(diffquant_quantizer *quantizer, size_t n)
 
 static diffquant_status forward_codes(diffquant_quantizer *quantizer, size_t n) {
     return diffquant_quantizer_forward(quantizer, w, n, codes_out, NULL);
+}
+
+static diffquant_status forward_statistics(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_forward_statistics(quantizer, w, n, codes_out, out, &statistics, 1);
 }
 
 static diffquant_status backward(diffquant_quantizer *quantizer, size_t n) {
@@ -167,6 +196,10 @@ static diffquant_status dequantize(diffquant_quantizer *quantizer, size_t n) {
 
 static diffquant_status init_scale(diffquant_quantizer *quantizer, size_t n) {
     return diffquant_quantizer_init_scale(quantizer, w, n);
+}
+
+static diffquant_status init_scale_mse(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, w, n);
 }
 
 /* An observer takes the place of the quantizer; one of each kind, that stays. */
@@ -229,12 +262,19 @@ static const struct kernel kernels[] = {
     {"backward-scale-blocks-of-32", lsq_blocks, backward_scale},
     {"backward-scale-last-axis", last_axis, backward_scale},
     {"forward-dynamic-tokens-of-128", tokens, forward_dynamic},
+    {"forward-stochastic", stochastic, forward},
+    {"forward-propagate", propagating, forward},
+    {"forward-reject", rejecting, forward},
+    {"forward-statistics", standard, forward_statistics},
+    {"lsq-backward-scale-stochastic", stochastic_lsq, backward_scale},
     {"dequantize", standard, dequantize},
     {"dequantize-blocks-of-32", blocks, dequantize},
     {"dequantize-last-axis", last_axis, dequantize},
     {"init-scale", standard, init_scale},
     {"init-scale-blocks-of-32", blocks, init_scale},
     {"init-scale-last-axis", last_axis, init_scale},
+    {"init-scale-mse", standard, init_scale_mse},
+    {"init-scale-mse-asymmetric", asymmetric, init_scale_mse},
     {"observe-min-max", standard, observe_min_max},
     {"observe-histogram", standard, observe_histogram},
     {"rotation-rows-of-4096", standard, rotate},

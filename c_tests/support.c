@@ -48,6 +48,8 @@ struct quantizer_state state_of(const diffquant_quantizer *quantizer) {
     REQUIRE_OK(diffquant_quantizer_num_levels(quantizer, &state.levels));
     REQUIRE_OK(diffquant_quantizer_ste(quantizer, &state.ste, &state.ste_param));
     REQUIRE_OK(diffquant_quantizer_rounding(quantizer, &state.rounding));
+    REQUIRE_OK(diffquant_quantizer_seed(quantizer, &state.seed, &state.first_element));
+    REQUIRE_OK(diffquant_quantizer_non_finite(quantizer, &state.non_finite));
     REQUIRE_OK(diffquant_quantizer_granularity(quantizer, &state.granularity, &state.block_size));
     REQUIRE_OK(diffquant_quantizer_code_range(quantizer, &state.code_range));
     REQUIRE_OK(diffquant_quantizer_code_bounds(quantizer, &state.smallest, &state.largest));
@@ -76,6 +78,9 @@ void check_state(const diffquant_quantizer *quantizer, const struct quantizer_st
     check_uint(now.ste, before->ste, "ste", file, line);
     check_float(now.ste_param, before->ste_param, "ste_param", file, line);
     check_uint(now.rounding, before->rounding, "rounding", file, line);
+    check_uint(now.seed, before->seed, "seed", file, line);
+    check_uint(now.first_element, before->first_element, "first_element", file, line);
+    check_uint(now.non_finite, before->non_finite, "non_finite", file, line);
     check_uint(now.granularity, before->granularity, "granularity", file, line);
     check_uint(now.block_size, before->block_size, "block_size", file, line);
     check_uint(now.code_range, before->code_range, "code_range", file, line);

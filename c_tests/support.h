@@ -36,8 +36,8 @@ diffquant_observer *no_observer(void);
 #define MOST_SCALES 300
 
 struct quantizer_state {
-    uint32_t bits, levels, k, ste, rounding, granularity, code_range, symmetric, incoherence;
-    uint64_t rotation_seed;
+    uint32_t bits, levels, k, ste, rounding, non_finite, granularity, code_range, symmetric, incoherence;
+    uint64_t seed, first_element, rotation_seed;
     float ste_param;
     size_t block_size, scale_count;
     int32_t smallest, largest;

@@ -68,6 +68,45 @@ TEST(forward_quantizes_rotated_rows_and_rotates_their_values_back) {
     pair_free(&pair);
 }
 
+TEST(draws_and_statistics_are_those_of_rotated_rows_and_the_policy_looks_at_the_weights) {
+    struct pair pair = pair_of(DIFFQUANT_STE_STANDARD);
+    float w[N], turned[N], values[N], expected[N];
+    int8_t codes[N], expected_codes[N];
+    diffquant_statistics found[ROWS], statistics[ROWS];
+    fill_weights(w, N, 3, false);
+    turn(&pair, w, turned);
+    for (size_t i = 0; i < 2; i++) {
+        diffquant_quantizer *quantizer = i == 0 ? pair.plain : pair.rotated;
+        REQUIRE_OK(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_STOCHASTIC));
+        REQUIRE_OK(diffquant_quantizer_set_seed(quantizer, 5, 9));
+        REQUIRE_OK(diffquant_quantizer_set_non_finite(quantizer, DIFFQUANT_NON_FINITE_REJECT));
+    }
+    REQUIRE_OK(diffquant_quantizer_forward_statistics(pair.plain, turned, N, expected_codes, expected, statistics, ROWS));
+    turn_back(&pair, expected);
+    CHECK_OK(diffquant_quantizer_forward_statistics(pair.rotated, w, N, codes, values, found, ROWS));
+    CHECK_CODES(codes, expected_codes, N);
+    CHECK_FLOATS(values, expected, N);
+    CHECK(memcmp(found, statistics, sizeof found) == 0);
+    CHECK_OK(diffquant_quantizer_forward_statistics(pair.rotated, w, N, NULL, NULL, found, ROWS));
+    CHECK(memcmp(found, statistics, sizeof found) == 0);
+    CHECK_OK(diffquant_quantizer_forward(pair.rotated, w, N, codes, values));
+    CHECK_CODES(codes, expected_codes, N);
+    CHECK_FLOATS(values, expected, N);
+
+    w[N - 1] = NAN;
+    touch_not(codes, sizeof codes);
+    touch_not(values, sizeof values);
+    touch_not(found, sizeof found);
+    CHECK_REFUSED(diffquant_quantizer_forward(pair.rotated, w, N, codes, values), DIFFQUANT_STATUS_NON_FINITE, "w",
+                  decimal(N - 1).text);
+    CHECK_REFUSED(diffquant_quantizer_forward_statistics(pair.rotated, w, N, codes, values, found, ROWS),
+                  DIFFQUANT_STATUS_NON_FINITE, "w", decimal(N - 1).text);
+    CHECK(still_untouched(codes, sizeof codes));
+    CHECK(still_untouched(values, sizeof values));
+    CHECK(still_untouched(found, sizeof found));
+    pair_free(&pair);
+}
+
 TEST(gradients_pass_the_estimator_in_rotated_rows) {
     static const diffquant_ste estimators[] = {
         DIFFQUANT_STE_STANDARD, DIFFQUANT_STE_LEARNED_STEP_SIZE, DIFFQUANT_STE_CLIPPED,     DIFFQUANT_STE_EWGS,

@@ -18,17 +18,22 @@ TEST(forward_backward_and_dequantize_allocate_nothing) {
                                                DIFFQUANT_STE_LEARNED_STEP_SIZE, DIFFQUANT_STE_EWGS};
     static float w[N], g[N], values[N], grad_w[N], grad_scale[CHANNELS];
     static int8_t codes[N];
+    static diffquant_statistics statistics[CHANNELS];
     fill_weights(w, N, 1, true);
     fill_weights(g, N, 2, false);
     diffquant_quantizer *q = channel_quantizer(4, scales, CHANNELS);
-    for (size_t i = 0; i < COUNT(estimators); i++) {
-        check_context("ste %u", estimators[i]);
-        REQUIRE_OK(diffquant_quantizer_set_ste(q, estimators[i], 0.5f));
+    for (size_t i = 0; i < 3 * COUNT(estimators); i++) {
+        const diffquant_ste ste = estimators[i % COUNT(estimators)];
+        const diffquant_rounding rounding = (diffquant_rounding)(i / COUNT(estimators));
+        check_context("ste %u, rounding %u", ste, rounding);
+        REQUIRE_OK(diffquant_quantizer_set_ste(q, ste, 0.5f));
+        REQUIRE_OK(diffquant_quantizer_set_rounding(q, rounding));
         probe->start(0);
         diffquant_status status = diffquant_quantizer_forward(q, w, N, codes, values);
         status |= diffquant_quantizer_backward(q, w, values, g, N, grad_w);
         status |= diffquant_quantizer_backward(q, w, NULL, g, N, grad_w);
         status |= diffquant_quantizer_backward_scale(q, w, g, N, grad_w, grad_scale);
+        status |= diffquant_quantizer_forward_statistics(q, w, N, codes, values, statistics, CHANNELS);
         status |= diffquant_quantizer_dequantize(q, codes, N, values);
         const long asked = probe->stop();
         CHECK_UINT(status, DIFFQUANT_STATUS_OK);
@@ -298,6 +303,15 @@ static diffquant_status call_rotated_forward(void) {
 static diffquant_status call_rotated_forward_codes(void) {
     return diffquant_quantizer_forward(quantizer, calibration_weights, 6, dynamic_codes, NULL);
 }
+static diffquant_status call_rotated_statistics(void) {
+    static diffquant_statistics statistics[3];
+    return diffquant_quantizer_forward_statistics(quantizer, calibration_weights, 6, dynamic_codes, dynamic_values,
+                                                  statistics, 3);
+}
+static diffquant_status call_rotated_statistics_alone(void) {
+    static diffquant_statistics statistics[3];
+    return diffquant_quantizer_forward_statistics(quantizer, calibration_weights, 6, NULL, NULL, statistics, 3);
+}
 static diffquant_status call_rotated_backward(void) {
     return diffquant_quantizer_backward(quantizer, calibration_weights, NULL, calibration_weights, 6, dynamic_values);
 }
@@ -430,6 +444,8 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
     } rotated_calls[] = {
         {"rotated forward", call_rotated_forward},
         {"rotated forward, codes", call_rotated_forward_codes},
+        {"rotated statistics", call_rotated_statistics},
+        {"rotated statistics, alone", call_rotated_statistics_alone},
         {"rotated backward", call_rotated_backward},
         {"rotated backward_scale", call_rotated_backward_scale},
         {"rotated backward_scale, weights left out", call_rotated_backward_scale_alone},

@@ -22,6 +22,7 @@ TEST(outputs_of_a_single_number_refuse_a_misaligned_pointer) {
     uint32_t good_uint = 99;
     const float good_float = 1.0f;
     const struct quantizer_state before = state_of(quantizer);
+    uint64_t good_long = 99;
     void *bad;
     FOR_EACH_MISALIGNED(bad, out.data, sizeof(uint32_t)) {
         check_context("4 bytes, off by %zu", misaligned_by);
@@ -42,6 +43,7 @@ TEST(outputs_of_a_single_number_refuse_a_misaligned_pointer) {
         CHECK_MISALIGNED(diffquant_quantizer_ste(quantizer, bad, NULL), "ste");
         CHECK_MISALIGNED(diffquant_quantizer_ste(quantizer, &good_uint, bad), "ste_param");
         CHECK_MISALIGNED(diffquant_quantizer_rounding(quantizer, bad), "out");
+        CHECK_MISALIGNED(diffquant_quantizer_non_finite(quantizer, bad), "out");
         CHECK_MISALIGNED(diffquant_quantizer_bits(quantizer, bad), "out");
         CHECK_MISALIGNED(diffquant_quantizer_num_levels(quantizer, bad), "out");
         CHECK_MISALIGNED(diffquant_quantizer_k(quantizer, bad), "out");
@@ -68,7 +70,13 @@ TEST(outputs_of_a_single_number_refuse_a_misaligned_pointer) {
         CHECK_MISALIGNED(diffquant_quantizer_group_of(quantizer, 0, 1, bad), "out");
         CHECK_MISALIGNED(diffquant_quantizer_apply_scale_step(quantizer, &good_float, 1, 0.1f, 0.1f, bad), "projected");
     }
+    FOR_EACH_MISALIGNED(bad, out.data, sizeof(uint64_t)) {
+        check_context("8 bytes, off by %zu", misaligned_by);
+        CHECK_MISALIGNED(diffquant_quantizer_seed(quantizer, bad, NULL), "seed");
+        CHECK_MISALIGNED(diffquant_quantizer_seed(quantizer, &good_long, bad), "first_element");
+    }
     CHECK_UNTOUCHED(&out);
+    CHECK_UINT(good_long, 99);
     CHECK(still_untouched(text, sizeof text));
     CHECK_INT(good_int, 99);
     CHECK_UINT(good_uint, 99);

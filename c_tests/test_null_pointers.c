@@ -123,7 +123,15 @@ TEST(setters_and_getters_of_a_quantizer_refuse_null) {
     uint32_t uint32_value = 99;
     float float_value = 99.0f;
     size_t size_value = 99;
+    uint64_t seed = 99, first_element = 99;
 
+    CHECK_NULL(diffquant_quantizer_set_seed(NULL, 1, 2), "quantizer");
+    CHECK_NULL(diffquant_quantizer_seed(NULL, &seed, &first_element), "quantizer");
+    CHECK_NULL(diffquant_quantizer_seed(quantizer, NULL, &first_element), "seed");
+    CHECK_NULL(diffquant_quantizer_seed(quantizer, NULL, NULL), "seed");
+    CHECK_NULL(diffquant_quantizer_set_non_finite(NULL, DIFFQUANT_NON_FINITE_REJECT), "quantizer");
+    CHECK_NULL(diffquant_quantizer_non_finite(NULL, &uint32_value), "quantizer");
+    CHECK_NULL(diffquant_quantizer_non_finite(quantizer, NULL), "out");
     CHECK_NULL(diffquant_quantizer_set_ste(NULL, DIFFQUANT_STE_STANDARD, 0.0f), "quantizer");
     CHECK_NULL(diffquant_quantizer_ste(NULL, &uint32_value, &float_value), "quantizer");
     CHECK_NULL(diffquant_quantizer_ste(quantizer, NULL, &float_value), "ste");
@@ -154,6 +162,8 @@ TEST(setters_and_getters_of_a_quantizer_refuse_null) {
     CHECK_UINT(uint32_value, 99);
     CHECK_FLOAT(float_value, 99.0f);
     CHECK_UINT(size_value, 99);
+    CHECK_UINT(seed, 99);
+    CHECK_UINT(first_element, 99);
     CHECK_STATE(quantizer, &before);
     diffquant_quantizer_free(quantizer);
 }

@@ -10,7 +10,7 @@ enum {
 };
 
 /* Buffers cut from one piece of memory, so that their overlap is exactly what a test says. */
-static float arena[ARENA];
+static _Alignas(64) float arena[ARENA];
 static float pristine[ARENA];
 
 static void prepare_arena(void) {
@@ -47,6 +47,7 @@ static const float apart_in[N] = {1.0f};
 static float apart_out[N];
 static int8_t apart_codes[N];
 static float apart_scale[CHANNELS], apart_offset[CHANNELS];
+static diffquant_statistics apart_statistics[CHANNELS];
 
 static diffquant_status forward_codes_w(const diffquant_quantizer *q, void *codes, void *w) {
     return diffquant_quantizer_forward(q, w, N, codes, NULL);
@@ -130,12 +131,31 @@ static diffquant_status dynamic_scales_codes(const diffquant_quantizer *q, void 
 static diffquant_status dynamic_scales_values(const diffquant_quantizer *q, void *scales, void *values) {
     return diffquant_quantizer_forward_dynamic(q, apart_in, N, apart_codes, values, scales, CHANNELS);
 }
+static diffquant_status statistics_codes_w(const diffquant_quantizer *q, void *codes, void *w) {
+    return diffquant_quantizer_forward_statistics(q, w, N, codes, NULL, apart_statistics, CHANNELS);
+}
+static diffquant_status statistics_codes_values(const diffquant_quantizer *q, void *codes, void *values) {
+    return diffquant_quantizer_forward_statistics(q, apart_in, N, codes, values, apart_statistics, CHANNELS);
+}
+static diffquant_status statistics_values_w(const diffquant_quantizer *q, void *values, void *w) {
+    return diffquant_quantizer_forward_statistics(q, w, N, apart_codes, values, apart_statistics, CHANNELS);
+}
+static diffquant_status statistics_statistics_w(const diffquant_quantizer *q, void *statistics, void *w) {
+    return diffquant_quantizer_forward_statistics(q, w, N, apart_codes, apart_out, statistics, CHANNELS);
+}
+static diffquant_status statistics_statistics_codes(const diffquant_quantizer *q, void *statistics, void *codes) {
+    return diffquant_quantizer_forward_statistics(q, apart_in, N, codes, apart_out, statistics, CHANNELS);
+}
+static diffquant_status statistics_statistics_values(const diffquant_quantizer *q, void *statistics, void *values) {
+    return diffquant_quantizer_forward_statistics(q, apart_in, N, apart_codes, values, statistics, CHANNELS);
+}
 static diffquant_status dequantize_values_codes(const diffquant_quantizer *q, void *values, void *codes) {
     return diffquant_quantizer_dequantize(q, codes, N, values);
 }
 
 #define FLOATS (N * sizeof(float))
 #define SCALES (CHANNELS * sizeof(float))
+#define STATISTICS (CHANNELS * sizeof(diffquant_statistics))
 
 static const struct pair pairs[] = {
     {"codes", "w", N, FLOATS, 1, false, forward_codes_w},
@@ -165,6 +185,12 @@ static const struct pair pairs[] = {
     {"scales", "w", SCALES, FLOATS, 4, false, dynamic_scales_w},
     {"scales", "codes", SCALES, N, 4, false, dynamic_scales_codes},
     {"scales", "values", SCALES, FLOATS, 4, false, dynamic_scales_values},
+    {"codes", "w", N, FLOATS, 1, false, statistics_codes_w},
+    {"codes", "values", N, FLOATS, 1, false, statistics_codes_values},
+    {"values", "w", FLOATS, FLOATS, 4, true, statistics_values_w},
+    {"statistics", "w", STATISTICS, FLOATS, 8, false, statistics_statistics_w},
+    {"statistics", "codes", STATISTICS, N, 8, false, statistics_statistics_codes},
+    {"statistics", "values", STATISTICS, FLOATS, 8, false, statistics_statistics_values},
     {"values", "codes", FLOATS, N, 4, false, dequantize_values_codes},
 };
 
@@ -176,6 +202,7 @@ TEST(two_buffers_that_share_a_byte_are_refused_and_touch_nothing) {
     touch_not(apart_codes, sizeof apart_codes);
     touch_not(apart_scale, sizeof apart_scale);
     touch_not(apart_offset, sizeof apart_offset);
+    touch_not(apart_statistics, sizeof apart_statistics);
     for (size_t i = 0; i < COUNT(pairs); i++) {
         const struct pair *pair = &pairs[i];
         const ptrdiff_t step = (ptrdiff_t)pair->alignment;
@@ -195,6 +222,7 @@ TEST(two_buffers_that_share_a_byte_are_refused_and_touch_nothing) {
         CHECK(still_untouched(apart_codes, sizeof apart_codes));
         CHECK(still_untouched(apart_scale, sizeof apart_scale));
         CHECK(still_untouched(apart_offset, sizeof apart_offset));
+        CHECK(still_untouched(apart_statistics, sizeof apart_statistics));
     }
     diffquant_quantizer_free(quantizer);
 }

@@ -47,9 +47,10 @@ static void check_same_work(const diffquant_quantizer *one, const diffquant_quan
 }
 
 #define NEW_STATE                                                                                                      \
-    "{\"format\":\"diffquant.quantizer\",\"version\":\"1.0\",\"bits\":4,\"pi_k\":null,\"code_range\":\"Full\","        \
+    "{\"format\":\"diffquant.quantizer\",\"version\":\"1.1\",\"bits\":4,\"pi_k\":null,\"code_range\":\"Full\","        \
     "\"symmetric\":true,\"rounding\":\"HalfAway\",\"ste_variant\":\"Standard\",\"granularity\":\"PerTensor\","         \
     "\"channels\":null,\"shape\":null,\"axis\":null,\"use_incoherence\":false,\"rotation_seed\":0,"                    \
+    "\"seed\":0,\"first_element\":0,\"non_finite\":\"Zero\","                                                            \
     "\"scales\":[0.5],\"zero_points\":null,\"offsets\":null}"
 
 TEST(the_text_of_a_state_is_the_documented_one) {
@@ -66,15 +67,18 @@ TEST(the_text_of_a_state_is_the_documented_one) {
     REQUIRE_OK(diffquant_quantizer_set_symmetric(quantizer, 0));
     REQUIRE_OK(diffquant_quantizer_set_zero_points(quantizer, zero_points, 2));
     REQUIRE_OK(diffquant_quantizer_set_offsets(quantizer, offsets, 2));
-    REQUIRE_OK(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_HALF_EVEN));
+    REQUIRE_OK(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_STOCHASTIC));
+    REQUIRE_OK(diffquant_quantizer_set_seed(quantizer, UINT64_MAX, (1ull << 53) + 1));
+    REQUIRE_OK(diffquant_quantizer_set_non_finite(quantizer, DIFFQUANT_NON_FINITE_PROPAGATE));
     REQUIRE_OK(diffquant_quantizer_set_incoherence(quantizer, 1));
     REQUIRE_OK(diffquant_quantizer_set_rotation_seed(quantizer, UINT64_MAX));
     state_text(quantizer);
     CHECK_TEXT(json,
-               "{\"format\":\"diffquant.quantizer\",\"version\":\"1.0\",\"bits\":4,\"pi_k\":null,"
-               "\"code_range\":\"Unsigned\",\"symmetric\":false,\"rounding\":\"HalfEven\","
+               "{\"format\":\"diffquant.quantizer\",\"version\":\"1.1\",\"bits\":4,\"pi_k\":null,"
+               "\"code_range\":\"Unsigned\",\"symmetric\":false,\"rounding\":\"Stochastic\","
                "\"ste_variant\":{\"EwgsSigned\":{\"delta\":0.1}},\"granularity\":\"PerChannel\",\"channels\":2,"
                "\"shape\":null,\"axis\":null,\"use_incoherence\":true,\"rotation_seed\":18446744073709551615,"
+               "\"seed\":18446744073709551615,\"first_element\":9007199254740993,\"non_finite\":\"Propagate\","
                "\"scales\":[0.1,1e-45],\"zero_points\":[-2,7],\"offsets\":[0.0,-0.0]}");
     diffquant_quantizer *same = restored();
     const struct quantizer_state before = state_of(quantizer);
@@ -207,10 +211,11 @@ TEST(other_versions_are_read_where_the_major_number_is_the_same) {
     static const struct {
         const char *piece, *by;
     } read[] = {
-        {"1.0", "1.7"},
-        {"1.0", "1.4294967295"},
+        {"1.1", "1.7"},
+        {"1.1", "1.4294967295"},
         {"\"version\"", "\"of_a_later_version\":[{}, {\"a\": null}],\"version\""},
         {"\"use_incoherence\":false,\"rotation_seed\":0,", ""},
+        {"\"seed\":0,\"first_element\":0,\"non_finite\":\"Zero\",", ""},
         {"\"channels\":null,\"shape\":null,\"axis\":null,", ""},
         {",\"zero_points\":null,\"offsets\":null", ""},
         {"\"pi_k\":null,", " \n\t"},
@@ -233,12 +238,12 @@ TEST(what_is_no_state_is_refused_by_name) {
         diffquant_status status;
         const char *word;
     } refused[] = {
-        {"1.0", "2.0", DIFFQUANT_STATUS_UNSUPPORTED, "2.0"},
-        {"1.0", "0.9", DIFFQUANT_STATUS_UNSUPPORTED, "0.9"},
-        {"1.0", "1", DIFFQUANT_STATUS_INVALID_JSON, "version"},
-        {"1.0", "1.x", DIFFQUANT_STATUS_INVALID_JSON, "version"},
-        {"1.0", "", DIFFQUANT_STATUS_INVALID_JSON, "version"},
-        {"\"1.0\"", "1", DIFFQUANT_STATUS_INVALID_JSON, "string"},
+        {"1.1", "2.0", DIFFQUANT_STATUS_UNSUPPORTED, "2.0"},
+        {"1.1", "0.9", DIFFQUANT_STATUS_UNSUPPORTED, "0.9"},
+        {"1.1", "1", DIFFQUANT_STATUS_INVALID_JSON, "version"},
+        {"1.1", "1.x", DIFFQUANT_STATUS_INVALID_JSON, "version"},
+        {"1.1", "", DIFFQUANT_STATUS_INVALID_JSON, "version"},
+        {"\"1.1\"", "1", DIFFQUANT_STATUS_INVALID_JSON, "string"},
         {"diffquant.quantizer", "diffquant.observer", DIFFQUANT_STATUS_INVALID_JSON, "format"},
         {"\"format\"", "\"other\"", DIFFQUANT_STATUS_INVALID_JSON, "format"},
         {"\"bits\":4,", "", DIFFQUANT_STATUS_INVALID_JSON, "bits"},
@@ -247,6 +252,8 @@ TEST(what_is_no_state_is_refused_by_name) {
         {"\"bits\":4", "\"bits\":-4", DIFFQUANT_STATUS_INVALID_JSON, "4"},
         {"\"pi_k\":null", "\"pi_k\":6", DIFFQUANT_STATUS_INVALID_ARGUMENT, "k"},
         {"\"HalfAway\"", "\"Sideways\"", DIFFQUANT_STATUS_INVALID_JSON, "Sideways"},
+        {"\"Zero\"", "\"Nothing\"", DIFFQUANT_STATUS_INVALID_JSON, "Nothing"},
+        {"\"first_element\":0", "\"first_element\":18446744073709551616", DIFFQUANT_STATUS_INVALID_JSON, "u64"},
         {"\"Full\"", "\"Half\"", DIFFQUANT_STATUS_INVALID_JSON, "Half"},
         {"\"Standard\"", "{\"Clipped\":{\"clip_val\":-1.0}}", DIFFQUANT_STATUS_INVALID_ARGUMENT, "clip_val"},
         {"\"PerTensor\"", "{\"PerBlock\":{\"block_size\":0}}", DIFFQUANT_STATUS_INVALID_ARGUMENT, "block_size"},

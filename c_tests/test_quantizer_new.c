@@ -243,6 +243,8 @@ static void change_everything(diffquant_quantizer *quantizer) {
     REQUIRE_OK(diffquant_quantizer_set_scale(quantizer, 4, 9.0f));
     REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_EWGS, 9.0f));
     REQUIRE_OK(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_HALF_AWAY));
+    REQUIRE_OK(diffquant_quantizer_set_seed(quantizer, 99, 98));
+    REQUIRE_OK(diffquant_quantizer_set_non_finite(quantizer, DIFFQUANT_NON_FINITE_ZERO));
 }
 
 TEST(a_clone_is_equal_and_shares_nothing_with_its_original) {
@@ -252,6 +254,8 @@ TEST(a_clone_is_equal_and_shares_nothing_with_its_original) {
     diffquant_quantizer *original = channel_quantizer(3, scales, 3);
     REQUIRE_OK(diffquant_quantizer_set_ste(original, DIFFQUANT_STE_CLIPPED, 1.5f));
     REQUIRE_OK(diffquant_quantizer_set_rounding(original, DIFFQUANT_ROUNDING_HALF_EVEN));
+    REQUIRE_OK(diffquant_quantizer_set_seed(original, 5, 6));
+    REQUIRE_OK(diffquant_quantizer_set_non_finite(original, DIFFQUANT_NON_FINITE_PROPAGATE));
     REQUIRE_OK(diffquant_quantizer_set_symmetric(original, 0));
     REQUIRE_OK(diffquant_quantizer_set_zero_points(original, zero_points, 3));
     REQUIRE_OK(diffquant_quantizer_set_offsets(original, offsets, 3));

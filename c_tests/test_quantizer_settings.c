@@ -66,7 +66,7 @@ TEST(an_estimator_that_is_refused_leaves_the_old_one) {
 TEST(the_rounding_can_be_changed_and_asked) {
     diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
     static const diffquant_rounding order[] = {DIFFQUANT_ROUNDING_HALF_EVEN, DIFFQUANT_ROUNDING_HALF_EVEN,
-                                               DIFFQUANT_ROUNDING_HALF_AWAY};
+                                               DIFFQUANT_ROUNDING_STOCHASTIC, DIFFQUANT_ROUNDING_HALF_AWAY};
     for (size_t i = 0; i < COUNT(order); i++) {
         diffquant_rounding rounding = 99;
         CHECK_OK(diffquant_quantizer_set_rounding(quantizer, order[i]));
@@ -78,18 +78,55 @@ TEST(the_rounding_can_be_changed_and_asked) {
 
 TEST(a_rounding_that_is_refused_leaves_the_old_one) {
     diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
-    for (diffquant_rounding kept = DIFFQUANT_ROUNDING_HALF_AWAY; kept <= DIFFQUANT_ROUNDING_HALF_EVEN; kept++) {
+    for (diffquant_rounding kept = DIFFQUANT_ROUNDING_HALF_AWAY; kept <= DIFFQUANT_ROUNDING_STOCHASTIC; kept++) {
         REQUIRE_OK(diffquant_quantizer_set_rounding(quantizer, kept));
         const struct quantizer_state before = state_of(quantizer);
-        CHECK_REFUSED(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_STOCHASTIC),
-                      DIFFQUANT_STATUS_UNSUPPORTED, "rounding", "STOCHASTIC");
-        CHECK_STATE(quantizer, &before);
         CHECK_REFUSED(diffquant_quantizer_set_rounding(quantizer, 3), DIFFQUANT_STATUS_UNKNOWN_CONSTANT, "rounding",
                       "3");
         CHECK_STATE(quantizer, &before);
         CHECK_REFUSED(diffquant_quantizer_set_rounding(quantizer, 257), DIFFQUANT_STATUS_UNKNOWN_CONSTANT, "rounding",
                       "257");
         CHECK_STATE(quantizer, &before);
+    }
+    diffquant_quantizer_free(quantizer);
+}
+
+TEST(the_seed_can_be_changed_and_asked) {
+    diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    static const uint64_t numbers[][2] = {{0, 0}, {1, 0}, {0, 1}, {UINT64_MAX, UINT64_MAX}, {0, 0}};
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        uint64_t seed = 99, first_element = 99;
+        /* The first pair is what a new quantizer has. */
+        if (i > 0) {
+            CHECK_OK(diffquant_quantizer_set_seed(quantizer, numbers[i][0], numbers[i][1]));
+        }
+        CHECK_OK(diffquant_quantizer_seed(quantizer, &seed, &first_element));
+        CHECK_UINT(seed, numbers[i][0]);
+        CHECK_UINT(first_element, numbers[i][1]);
+        seed = 99;
+        CHECK_OK(diffquant_quantizer_seed(quantizer, &seed, NULL));
+        CHECK_UINT(seed, numbers[i][0]);
+    }
+    uint64_t both = 99;
+    CHECK_REFUSED(diffquant_quantizer_seed(quantizer, &both, &both), DIFFQUANT_STATUS_OVERLAP, "seed",
+                  "first_element");
+    CHECK_UINT(both, 99);
+    diffquant_quantizer_free(quantizer);
+}
+
+TEST(the_policy_can_be_changed_and_asked_and_one_that_is_refused_leaves_the_old_one) {
+    diffquant_quantizer *quantizer = uniform_quantizer(4, 0.5f);
+    diffquant_non_finite policy = 99;
+    CHECK_OK(diffquant_quantizer_non_finite(quantizer, &policy));
+    CHECK_UINT(policy, DIFFQUANT_NON_FINITE_ZERO);
+    for (diffquant_non_finite kept = DIFFQUANT_NON_FINITE_ZERO; kept <= DIFFQUANT_NON_FINITE_REJECT; kept++) {
+        CHECK_OK(diffquant_quantizer_set_non_finite(quantizer, kept));
+        CHECK_REFUSED(diffquant_quantizer_set_non_finite(quantizer, 3), DIFFQUANT_STATUS_UNKNOWN_CONSTANT, "policy",
+                      "3");
+        CHECK_REFUSED(diffquant_quantizer_set_non_finite(quantizer, 256), DIFFQUANT_STATUS_UNKNOWN_CONSTANT, "policy",
+                      "256");
+        CHECK_OK(diffquant_quantizer_non_finite(quantizer, &policy));
+        CHECK_UINT(policy, kept);
     }
     diffquant_quantizer_free(quantizer);
 }

@@ -57,6 +57,9 @@ static const struct constant others[] = {
     CONSTANT(DIFFQUANT_ROUNDING_HALF_AWAY, 0),
     CONSTANT(DIFFQUANT_ROUNDING_HALF_EVEN, 1),
     CONSTANT(DIFFQUANT_ROUNDING_STOCHASTIC, 2),
+    CONSTANT(DIFFQUANT_NON_FINITE_ZERO, 0),
+    CONSTANT(DIFFQUANT_NON_FINITE_PROPAGATE, 1),
+    CONSTANT(DIFFQUANT_NON_FINITE_REJECT, 2),
     CONSTANT(DIFFQUANT_CODE_RANGE_FULL, 0),
     CONSTANT(DIFFQUANT_CODE_RANGE_NARROW, 1),
     CONSTANT(DIFFQUANT_CODE_RANGE_UNSIGNED, 2),
@@ -83,6 +86,7 @@ TEST(constants_keep_the_numbers_that_they_were_released_with) {
     CHECK_UINT(sizeof(diffquant_status), 4);
     CHECK_UINT(sizeof(diffquant_ste), 4);
     CHECK_UINT(sizeof(diffquant_rounding), 4);
+    CHECK_UINT(sizeof(diffquant_non_finite), 4);
     CHECK_UINT(sizeof(diffquant_granularity), 4);
     CHECK_UINT(sizeof(diffquant_preset), 4);
     CHECK_UINT(sizeof(diffquant_isa), 4);

@@ -137,9 +137,15 @@ typedef uint32_t diffquant_ste;
 typedef uint32_t diffquant_granularity;
 
 /**
- * What happens to w / step when it lies halfway between two codes.
+ * What happens to v = (w - offset) / step when it lies between two codes.
  */
 typedef uint32_t diffquant_rounding;
+
+/**
+ * What forward does with weights that are no finite number. Libraries differ here without saying so: some give a NaN the smallest
+ * code, some the zero point, some whatever the conversion of the machine makes of it.
+ */
+typedef uint32_t diffquant_non_finite;
 
 /**
  * Which of the 2^bits codes are used, and which of them stands for 0 in a symmetric quantizer.
@@ -151,6 +157,41 @@ typedef uint32_t diffquant_code_range;
  * in a quantizer that is not symmetric.
  */
 typedef uint32_t diffquant_scale_init;
+
+/**
+ * What quantizing did to the weights of a group. Weights that are not finite are counted in non_finite and nowhere else.
+ */
+typedef struct {
+    /**
+     * finite weights
+     */
+    uint64_t count;
+    /**
+     * NaNs and infinities
+     */
+    uint64_t non_finite;
+    /**
+     * weights that got qmin, clamped or not
+     */
+    uint64_t at_min;
+    /**
+     * weights that got qmax, clamped or not
+     */
+    uint64_t at_max;
+    /**
+     * sum of (w - value)^2
+     */
+    double squared_error;
+    /**
+     * sum of w^2
+     */
+    double signal_power;
+    /**
+     * signal-to-quantization-noise ratio, 10 * log10(signal_power / squared_error) in dB; infinity where squared_error is 0, NaN
+     * where both are infinite
+     */
+    double sqnr_db;
+} diffquant_statistics;
 
 /**
  * A host's pool of threads: a function that calls run(task, index) once for every index below count, on any threads, and
@@ -333,19 +374,47 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_STE_EWGS_SIGNED 7
 
 /**
- * To the code farther from zero: 0.5 gives 1, -2.5 gives -3. The default.
+ * To the nearer code; halfway, to the one farther from zero: 0.5 gives 1, -2.5 gives -3. The default.
  */
 #define DIFFQUANT_ROUNDING_HALF_AWAY 0
 
 /**
- * To the even code: 0.5 gives 0, -2.5 gives -2. As PyTorch and ONNX do.
+ * To the nearer code; halfway, to the even one: 0.5 gives 0, -2.5 gives -2. As PyTorch and ONNX do.
  */
 #define DIFFQUANT_ROUNDING_HALF_EVEN 1
 
 /**
- * Reserved: to either code, by chance. This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+ * To either of the two codes around v, the upper one with a probability of v minus the lower one, so that the mean over draws
+ * is v; a whole v stays, and codes are clamped afterwards. Probabilities are exact to 2^(bits-24), which is what f32 leaves of the
+ * fraction of v.
+ *
+ * The code less the zero point is v + u in f32, rounded half to even. u comes from Philox4x32-10 (Salmon et al. 2011) with the key
+ * (low, high half of the seed) and the counters (high, low half of c, 0, 0). Element i of the tensor has a word of counter c =
+ * i / 64 * 8 + i mod 16 / 2: word 1 or 0, as i is even or odd, and 3 or 2 where i mod 32 is 16 or more; its upper and lower 16 bits
+ * are exchanged where i mod 64 is 32 or more. As a signed integer made f32, times 2^-32 - 2^(bits-55) in f32, it is u.
+ *
+ * Elements i and i + 32 of 64 have words of the same bits: each goes up with its probability, and both together with the product
+ * of the two to 2^-16. All other elements are independent, as far as Philox is.
+ * See diffquant_quantizer_set_seed.
  */
 #define DIFFQUANT_ROUNDING_STOCHASTIC 2
+
+/**
+ * A NaN gets the zero point, and the value of that code; an infinity the code at its end of the range. The default.
+ */
+#define DIFFQUANT_NON_FINITE_ZERO 0
+
+/**
+ * As ZERO, but the value of a NaN is a NaN: the loss shows that something went wrong. Its code is the zero point still, as
+ * there is no code for it.
+ */
+#define DIFFQUANT_NON_FINITE_PROPAGATE 1
+
+/**
+ * A tensor with a NaN or an infinity is refused with DIFFQUANT_STATUS_NON_FINITE, and the message names the first one; outputs
+ * are untouched. Costs a pass over the weights before the one that quantizes.
+ */
+#define DIFFQUANT_NON_FINITE_REJECT 2
 
 /**
  * One scale for the whole tensor.
@@ -416,14 +485,16 @@ typedef uint32_t diffquant_isa;
 
 /**
  * As MAX_ABS, of the smallest magnitude that parameter percent of the weights do not exceed; where the zero point is free, as
- * MIN_MAX of the central parameter percent of the weights. Parameter: above 0, at most 100. A good one depends on the
+ * MIN_MAX of the central parameter percent of the weights. Parameter: above 0, at most 100. It means the decimal that was
+ * written: 99.9f of 1000 weights are 999 of them, though the float is a little more than 99.9. A good one depends on the
  * number of bits.
  */
 #define DIFFQUANT_SCALE_INIT_PERCENTILE 3
 
 /**
- * The step, and the zero point where it is free, with the smallest squared error sum (w - value)^2, found by search. No
- * parameter. The scale to quantize with, and a good start for training.
+ * The step, and the zero point where it is free, with the smallest squared error sum (w - value)^2, found by search: within 0.1 %
+ * of it, but for rare groups (docs/methods.md counts them). No parameter. The scale to quantize with, and a good start for
+ * training.
  */
 #define DIFFQUANT_SCALE_INIT_MSE 4
 
@@ -1048,25 +1119,6 @@ diffquant_status diffquant_quantizer_ste(const diffquant_quantizer *quantizer,
                                          float *ste_param);
 
 /**
- * Changes what happens halfway between two codes.
- *
- * @param quantizer the quantizer to change
- * @param rounding a DIFFQUANT_ROUNDING constant
- * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; UNSUPPORTED for STOCHASTIC; NULL_POINTER
- */
-diffquant_status diffquant_quantizer_set_rounding(diffquant_quantizer *quantizer,
-                                                  diffquant_rounding rounding);
-
-/**
- * What happens halfway between two codes.
- *
- * @param quantizer the quantizer to read
- * @param out receives the DIFFQUANT_ROUNDING constant
- * @return DIFFQUANT_STATUS_OK; NULL_POINTER
- */
-diffquant_status diffquant_quantizer_rounding(const diffquant_quantizer *quantizer, diffquant_rounding *out);
-
-/**
  * How many scales there are: 1 per tensor, the channels, tokens or blocks of the shape, or the channel count; 0 per token
  * and per block until a shape is declared. diffquant_granularity says which scale belongs to which element.
  *
@@ -1148,6 +1200,86 @@ diffquant_status diffquant_quantizer_num_levels(const diffquant_quantizer *quant
  * @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for a uniform quantizer; NULL_POINTER
  */
 diffquant_status diffquant_quantizer_k(const diffquant_quantizer *quantizer, uint32_t *out);
+
+/**
+ * Changes what happens between two codes.
+ *
+ * Calibration takes STOCHASTIC for HALF_EVEN: the best scale does not depend on draws.
+ *
+ * @param quantizer the quantizer to change
+ * @param rounding a DIFFQUANT_ROUNDING constant
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_rounding(diffquant_quantizer *quantizer,
+                                                  diffquant_rounding rounding);
+
+/**
+ * What happens between two codes.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives the DIFFQUANT_ROUNDING constant
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_rounding(const diffquant_quantizer *quantizer, diffquant_rounding *out);
+
+/**
+ * Changes what STOCHASTIC rounding draws; other modes do not look at it. Both numbers are 0 in a new quantizer.
+ *
+ * Draws are a function of the seed and of an element's index, so codes depend on neither the machine, the number of threads nor
+ * the order of calls, and forward, backward and forward again give the same ones until the seed is changed. A training step wants
+ * a seed of its own, set before its forward and kept for its backward; so does each tensor of a step, such as
+ * step * tensors + tensor. Any seed is as good as any other, 0 and neighbours included.
+ *
+ * first_element is the index, in the whole tensor, of the first element of each call: a tensor that is split over calls
+ * gets the codes of one call when each call is told where its part begins. Where the parts are quantized at the same time, each
+ * wants a quantizer of its own, see diffquant_quantizer_clone. With incoherence elements are those of the rotated tensor, whose
+ * rows have to be whole in each part.
+ *
+ * @param quantizer the quantizer to change
+ * @param seed any number
+ * @param first_element any number
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_seed(diffquant_quantizer *quantizer,
+                                              uint64_t seed,
+                                              uint64_t first_element);
+
+/**
+ * What STOCHASTIC rounding draws.
+ *
+ * @param quantizer the quantizer to read
+ * @param seed receives the seed
+ * @param first_element receives the index of the first element of each call; may be NULL
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OVERLAP of seed and first_element
+ */
+diffquant_status diffquant_quantizer_seed(const diffquant_quantizer *quantizer,
+                                          uint64_t *seed,
+                                          uint64_t *first_element);
+
+/**
+ * Changes what forward does with NaNs and infinities. Gradients are not affected, and diffquant_quantizer_forward_dynamic
+ * refuses them under every policy.
+ *
+ * With incoherence REJECT looks at the weights before they are rotated. Under the other policies one that is not finite makes its
+ * whole row so, or the block of the row that it is rotated with: under PROPAGATE the values of all of it are NaNs, but for those of
+ * rotated weights that are infinities.
+ *
+ * @param quantizer the quantizer to change
+ * @param policy a DIFFQUANT_NON_FINITE constant
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_non_finite(diffquant_quantizer *quantizer,
+                                                    diffquant_non_finite policy);
+
+/**
+ * What forward does with NaNs and infinities.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives the DIFFQUANT_NON_FINITE constant
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_non_finite(const diffquant_quantizer *quantizer,
+                                                diffquant_non_finite *out);
 
 /**
  * Changes which weights share a scale. The shape is forgotten; every scale becomes 1, every zero point that of the range
@@ -1465,12 +1597,13 @@ diffquant_status diffquant_quantizer_rotation_seed(const diffquant_quantizer *qu
  * To learn the length, call with cap = 0. Threads (diffquant_quantizer_set_threads, diffquant_quantizer_set_parallel_for) are
  * left out: they are the process's. Allocates nothing. The fields:
  *
- * - format: "diffquant.quantizer"; version: "1.0", a major and a minor number;
+ * - format: "diffquant.quantizer"; version: "1.1", a major and a minor number;
  * - bits; pi_k: k, or null for a uniform quantizer; code_range: "Full", "Narrow" or "Unsigned"; symmetric: true or false;
- *   rounding: "HalfAway" or "HalfEven"; ste_variant and granularity: as in the JSON of a configuration;
+ *   rounding: "HalfAway", "HalfEven" or "Stochastic"; ste_variant and granularity: as in the JSON of a configuration;
  * - channels: how many, per channel without a shape, else null; shape and axis: a shape that means the same as the one that was
  *   declared, null without one;
  * - use_incoherence: true or false; rotation_seed: a whole number below 2^64;
+ * - seed and first_element (diffquant_quantizer_set_seed): whole numbers below 2^64; non_finite: "Zero", "Propagate" or "Reject";
  * - scales: one float per group, in the order of diffquant_granularity, with the digits that tell it from every other float;
  *   zero_points: whole numbers, null where all are the range's; offsets: floats, null where all are 0.
  *
@@ -1489,7 +1622,8 @@ diffquant_status diffquant_quantizer_to_json(const diffquant_quantizer *quantize
  * Makes the quantizer whose state diffquant_quantizer_to_json wrote, bit for bit; it uses one thread until told otherwise.
  *
  * Every state of version 1.x is read: fields that this version does not know are ignored, and pi_k, channels, shape, axis,
- * zero_points and offsets may be absent for null, use_incoherence for false, rotation_seed for 0. A state of another major version is refused
+ * zero_points and offsets may be absent for null, use_incoherence for false, rotation_seed, seed and first_element for 0, non_finite for "Zero"
+ * (the last three came with 1.1, as did "Stochastic"). A state of another major version is refused
  * with UNSUPPORTED and a message that names it. Values are judged as by the functions that set them.
  *
  * @param json UTF-8 text; a NUL at the end is not needed
@@ -1509,15 +1643,17 @@ diffquant_status diffquant_quantizer_from_json(const char *json,
  * value = (code - zero_point) * step + offset.
  *
  * In a new quantizer zero points and offsets are 0, and qmin and qmax are -2^(bits-1) and 2^(bits-1) - 1. The quotient is the
- * IEEE one. NaN gives the zero point, an infinity the code at its end of the range; without an offset a value is never
- * -0.0. Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
+ * IEEE one. NaN gives the zero point, an infinity the code at its end of the range, unless diffquant_quantizer_set_non_finite
+ * says otherwise; without an offset a value is never -0.0. Allocates nothing, unless weights are rotated
+ * (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights
  * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param codes receives n codes; may be NULL
  * @param values receives n values; may be NULL, may be w itself
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; NON_FINITE under the policy REJECT; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantizer,
                                              const float *w,
@@ -1532,7 +1668,8 @@ diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantize
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights, as given to forward
- * @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them
+ * @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them, under
+ *        STOCHASTIC rounding with the draws of the same seed
  * @param grad_out n gradients of the loss by each value
  * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
@@ -1647,6 +1784,32 @@ diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quant
                                                 const int8_t *codes,
                                                 size_t n,
                                                 float *values);
+
+/**
+ * As diffquant_quantizer_forward, with the same bits, and what it does to the weights of each group, in the same pass.
+ *
+ * The sums are within 1e-6 of themselves, and the bits of all statistics do not depend on the machine. Squares are summed as
+ * those of multiples of the step, where an error of more than 1e19 steps is infinite and one of less than 1e-22 steps is 0.
+ * Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence); the statistics are then of the rotated
+ * weights, whose places the groups are.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param codes receives n codes; may be NULL
+ * @param values receives n values; may be NULL, may be w itself
+ * @param statistics receives one struct for each scale, in the order of diffquant_granularity
+ * @param count the number of scales, as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH, also for another count; NO_SHAPE; NON_FINITE under the policy REJECT; OVERLAP;
+ *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_forward_statistics(const diffquant_quantizer *quantizer,
+                                                        const float *w,
+                                                        size_t n,
+                                                        int8_t *codes,
+                                                        float *values,
+                                                        diffquant_statistics *statistics,
+                                                        size_t count);
 
 /**
  * Lets large calls use several threads. Results are the same bits for any number.

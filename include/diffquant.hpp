@@ -106,11 +106,18 @@ enum class Ste : diffquant_ste {
 /// The parameter of an estimator, or of a method of calibration, that has none. Those that have one refuse it.
 inline constexpr float no_ste_param = -1.0f;
 
-/// What happens to w / step halfway between two codes, the diffquant_rounding of C.
+/// What happens between two codes, the diffquant_rounding of C.
 enum class Rounding : diffquant_rounding {
     HalfAway = DIFFQUANT_ROUNDING_HALF_AWAY,    ///< #DIFFQUANT_ROUNDING_HALF_AWAY
     HalfEven = DIFFQUANT_ROUNDING_HALF_EVEN,    ///< #DIFFQUANT_ROUNDING_HALF_EVEN
     Stochastic = DIFFQUANT_ROUNDING_STOCHASTIC, ///< #DIFFQUANT_ROUNDING_STOCHASTIC
+};
+
+/// What forward does with NaNs and infinities, the diffquant_non_finite of C.
+enum class NonFinite : diffquant_non_finite {
+    Zero = DIFFQUANT_NON_FINITE_ZERO,           ///< #DIFFQUANT_NON_FINITE_ZERO
+    Propagate = DIFFQUANT_NON_FINITE_PROPAGATE, ///< #DIFFQUANT_NON_FINITE_PROPAGATE
+    Reject = DIFFQUANT_NON_FINITE_REJECT,       ///< #DIFFQUANT_NON_FINITE_REJECT
 };
 
 /// Which codes are used, the diffquant_code_range of C. CodeBounds are their ends.
@@ -795,6 +802,9 @@ inline void set_isa(Isa isa) { detail::check(diffquant_set_isa(static_cast<diffq
     return detail::result<float>(diffquant_pi_scale_from_range, range, bits, k);
 }
 
+/// What quantizing did to the weights of a group: diffquant_statistics.
+using Statistics = diffquant_statistics;
+
 /// What Quantizer::forward_dynamic() gives when it allocates its results.
 struct DynamicallyQuantized {
     std::vector<std::int8_t> codes; ///< a code for each weight
@@ -824,7 +834,7 @@ struct Gradients {
 /// A quantizer: diffquant_quantizer. A range of codes, a scale, a zero point and an offset per group of weights, a
 /// rounding mode and a straight-through estimator.
 ///
-/// The tensor functions (forward, forward_dynamic, backward, backward_scale, backward_scale_offset, dequantize) take
+/// The tensor functions (forward, forward_statistics, forward_dynamic, backward, backward_scale, backward_scale_offset, dequantize) take
 /// views of n elements, as many as the shape has or a multiple of the channel count; with n = 0 they touch nothing.
 /// They throw Error with LengthMismatch, NoShape, Overlap, Misaligned, NullPointer or SizeOverflow. But for
 /// forward_dynamic, and with incoherence, the forms with outputs allocate nothing; the forms that return containers are
@@ -922,16 +932,46 @@ public:
         return get<float>(diffquant_quantizer_ste, &ste);
     }
 
-    /// Changes what happens halfway between two codes: diffquant_quantizer_set_rounding().
+    /// Changes what happens between two codes: diffquant_quantizer_set_rounding().
     /// @param rounding which
-    /// @throws Error with Unsupported
     void set_rounding(Rounding rounding) {
         call(diffquant_quantizer_set_rounding, static_cast<diffquant_rounding>(rounding));
     }
 
-    /// @return what happens halfway between two codes: diffquant_quantizer_rounding()
+    /// @return what happens between two codes: diffquant_quantizer_rounding()
     [[nodiscard]] Rounding rounding() const {
         return static_cast<Rounding>(get<diffquant_rounding>(diffquant_quantizer_rounding));
+    }
+
+    /// Changes what stochastic rounding draws: diffquant_quantizer_set_seed().
+    /// @param seed any number, another one for each training step
+    /// @param first_element the index, in the whole tensor, of the first element of each call
+    void set_seed(std::uint64_t seed, std::uint64_t first_element = 0) {
+        call(diffquant_quantizer_set_seed, seed, first_element);
+    }
+
+    /// @return the seed of stochastic rounding: diffquant_quantizer_seed()
+    [[nodiscard]] std::uint64_t seed() const {
+        std::uint64_t seed = 0;
+        call(diffquant_quantizer_seed, &seed, nullptr);
+        return seed;
+    }
+
+    /// @return the index, in the whole tensor, of the first element of each call: diffquant_quantizer_seed()
+    [[nodiscard]] std::uint64_t first_element() const {
+        std::uint64_t seed = 0;
+        return get<std::uint64_t>(diffquant_quantizer_seed, &seed);
+    }
+
+    /// Changes what forward does with NaNs and infinities: diffquant_quantizer_set_non_finite().
+    /// @param policy which
+    void set_non_finite(NonFinite policy) {
+        call(diffquant_quantizer_set_non_finite, static_cast<diffquant_non_finite>(policy));
+    }
+
+    /// @return what forward does with NaNs and infinities: diffquant_quantizer_non_finite()
+    [[nodiscard]] NonFinite non_finite() const {
+        return static_cast<NonFinite>(get<diffquant_non_finite>(diffquant_quantizer_non_finite));
     }
 
     // Incoherence
@@ -1169,6 +1209,29 @@ public:
         Quantized quantized{std::vector<std::int8_t>(w.size()), std::vector<float>(w.size())};
         forward(w, quantized.codes, quantized.values);
         return quantized;
+    }
+
+    /// Quantizes weights and tells what that did to each group: diffquant_quantizer_forward_statistics().
+    /// @param w n weights
+    /// @param codes receives n codes; std::nullopt when they are not wanted
+    /// @param values receives n values; std::nullopt when they are not wanted; may be w itself
+    /// @param statistics receives scale_count() of them; untouched when n is 0
+    /// @throws Error also with NonFinite under that policy
+    void forward_statistics(View<const float> w, OptionalView<std::int8_t> codes, OptionalView<float> values,
+                            View<Statistics> statistics) const {
+        call(diffquant_quantizer_forward_statistics, w.data(), w.size(),
+             detail::data_or_null("codes", codes, w.size()), detail::data_or_null("values", values, w.size()),
+             statistics.data(), statistics.size());
+    }
+
+    /// Tells what quantizing does to each group: diffquant_quantizer_forward_statistics().
+    /// @param w n weights
+    /// @return scale_count() of them; zeros when n is 0
+    /// @throws Error also with NonFinite under that policy
+    [[nodiscard]] std::vector<Statistics> statistics(View<const float> w) const {
+        std::vector<Statistics> statistics(scale_count());
+        forward_statistics(w, std::nullopt, std::nullopt, statistics);
+        return statistics;
     }
 
     /// Quantizes weights with scales of this call's own: diffquant_quantizer_forward_dynamic(). Allocates.

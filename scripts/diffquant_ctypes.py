@@ -6,7 +6,7 @@ from array import array
 STANDARD, CLIPPED, LEARNED_STEP_SIZE, EWGS, RANGE_CLIPPED, LSQ, LSQ_PLUS, EWGS_SIGNED = range(8)
 PER_TENSOR, PER_CHANNEL, PER_TOKEN, PER_BLOCK = range(4)
 FULL, NARROW, UNSIGNED = range(3)
-HALF_AWAY, HALF_EVEN = range(2)
+HALF_AWAY, HALF_EVEN, STOCHASTIC = range(3)
 INIT_MAX_ABS, INIT_MIN_MAX, INIT_LSQ, INIT_PERCENTILE, INIT_MSE = range(5)
 
 
@@ -47,6 +47,9 @@ class Quantizer:
 
     def set_symmetric(self, symmetric):
         self.call("set_symmetric", ctypes.c_uint32(symmetric))
+
+    def set_seed(self, seed, first_element=0):
+        self.call("set_seed", ctypes.c_uint64(seed), ctypes.c_uint64(first_element))
 
     def set_code_range(self, code_range):
         self.call("set_code_range", ctypes.c_uint32(code_range))

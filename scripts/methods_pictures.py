@@ -134,6 +134,30 @@ def range_table():
     return table(["MSE scale, SQNR in dB"] + [f"{name}, {bits} bits" for name in samples for bits in (2, 4)], rows)
 
 
+def rounding_table():
+    """The mean and the spread of the error of a weight between two codes, and what that costs numbers of every fraction."""
+    rows = []
+    for name, rounding in (("HALF_EVEN", dq.HALF_EVEN), ("STOCHASTIC", dq.STOCHASTIC)):
+        row = [name]
+        for fraction in (0.05, 0.25, 0.5):
+            quantizer = dq.Quantizer(LIBRARY, 4)
+            quantizer.set_scales([1.0])
+            quantizer.set_rounding(rounding)
+            w = array("f", [2 + fraction] * MANY)
+            errors = [value - w[0] for value in quantizer.forward(w)]
+            mean = math.fsum(errors) / MANY
+            deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in errors) / MANY)
+            row.append(f"{mean:.4f} ± {deviation:.4f}")
+        w = gaussian(MANY, 1)
+        for bits in (2, 4, 8):
+            quantizer = dq.Quantizer(LIBRARY, bits)
+            quantizer.set_rounding(rounding)
+            quantizer.init(dq.INIT_MSE, 0, w)
+            row.append(f"{decibel(w, error(quantizer, w)):.2f}")
+        rows.append(row)
+    return table(["rounding", "v = 2.05: error", "v = 2.25", "v = 2.5", "N(0, 1), 2 bits: dB", "4 bits", "8 bits"], rows)
+
+
 def granularity_table():
     """A 256 x 256 matrix at 4 bits: all rows alike, and with standard deviations that spread over the rows."""
     rows, n = [], 256
@@ -310,7 +334,8 @@ def main():
     draw_calibration()
     take_training()
     tables = {"calibration": calibration_table(), "pi": pi_table(), "ranges": range_table(),
-              "granularity": granularity_table(), "incoherence": incoherence_table()}
+              "rounding": rounding_table(), "granularity": granularity_table(),
+              "incoherence": incoherence_table()}
     if (STUDY / "study.txt").exists():
         tables["study"] = study_text()
     for name, content in tables.items():

@@ -27,8 +27,8 @@ pub use calibrate::observer::{ObservedCount, Observer, ObserverKind};
 pub use config::{LossWeights, QatConfig, QuantGranularity};
 pub use error::Error;
 pub use quantizer::{
-    CodeRange, DifferentiableQuantizer, PiQuantDifferentiable, ScaleInit, UniformQuantizer, create_quantizer,
-    init_pi_scale, quantizer_from_json,
+    CodeRange, DifferentiableQuantizer, NonFinite, PiQuantDifferentiable, RoundingMode, ScaleInit, Statistics,
+    UniformQuantizer, create_quantizer, init_pi_scale, quantizer_from_json,
 };
 pub use rotation::Rotation;
 pub use ste::SteVariant;

@@ -80,6 +80,12 @@ impl SteVariant {
         matches!(self, RangeClipped | Lsq | LsqPlus | EwgsSigned { .. })
     }
 
+    /// Whether the gradient of a weight depends on which way it was rounded, other than through a value that is given.
+    pub(crate) fn looks_at_rounding(&self, value_is_given: bool) -> bool {
+        use SteVariant::*;
+        matches!(self, RangeClipped | EwgsSigned { .. }) || matches!(self, Ewgs { .. }) && !value_is_given
+    }
+
     /// The name of the variant's parameter, its value, and whether it is allowed; `None` for variants without one.
     pub(crate) fn refused_parameter(&self) -> Option<(&'static str, f32, &'static str)> {
         match *self {

@@ -1,12 +1,15 @@
 //! A quantizer's state through the Rust API, and the states of every version that was ever written.
 
 use diffquant::{
-    CodeRange, DifferentiableQuantizer, Error, QuantGranularity, ScaleInit, SteVariant, UniformQuantizer,
-    quantizer_from_json,
+    CodeRange, DifferentiableQuantizer, Error, NonFinite, QuantGranularity, RoundingMode, ScaleInit, SteVariant,
+    UniformQuantizer, quantizer_from_json,
 };
 
 /// As version 1.0 wrote it. It has to load forever, and to mean the same.
 const VERSION_1_0: &str = include_str!("state/1.0.json");
+
+/// As version 1.1 wrote it.
+const VERSION_1_1: &str = include_str!("state/1.1.json");
 
 #[test]
 fn a_state_of_version_1_0_means_what_it_meant() {
@@ -22,8 +25,29 @@ fn a_state_of_version_1_0_means_what_it_meant() {
     let offsets: Vec<u32> = (0..4).map(|group| quantizer.offset(group).unwrap().to_bits()).collect();
     assert_eq!(offsets, [0.0f32, -0.0, 1e-45, -0.3].map(f32::to_bits));
     assert_eq!((0..6).map(|element| quantizer.group_of(element, 6).unwrap()).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3]);
+    // What came later means what was done without it.
+    assert_eq!((quantizer.seed(), quantizer.non_finite()), ((0, 0), NonFinite::Zero));
     let written = quantizer.to_json().unwrap();
     assert_eq!(quantizer_from_json(&written).unwrap().to_json().unwrap(), written);
+}
+
+#[test]
+fn a_state_of_version_1_1_means_what_it_meant_and_is_what_is_written() {
+    let quantizer = quantizer_from_json(VERSION_1_1).unwrap();
+    assert_eq!(quantizer.rounding(), RoundingMode::Stochastic);
+    assert_eq!(quantizer.seed(), (u64::MAX, 9_007_199_254_740_993));
+    assert_eq!(quantizer.non_finite(), NonFinite::Propagate);
+    assert_eq!(quantizer.to_json().unwrap(), VERSION_1_1.trim_end());
+    let w: Vec<f32> = (0..120).map(|i| ((i * 37 % 101) as f32 - 50.0) / 33.0).collect();
+    let mut other = UniformQuantizer::new(4, SteVariant::Lsq).unwrap();
+    other.set_scale(0.25).unwrap();
+    other.set_rounding(RoundingMode::Stochastic);
+    other.set_seed(u64::MAX, 9_007_199_254_740_993);
+    assert_eq!(quantizer.forward(&w), other.forward(&w));
+    for (from, to) in [("Stochastic", "Random"), ("Propagate", "Ignore"), ("18446744073709551615", "-1")] {
+        let refusal = quantizer_from_json(&VERSION_1_1.replace(from, to)).map(|_| ()).unwrap_err();
+        assert!(matches!(refusal, Error::InvalidJson(_)), "{refusal}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use diffquant::capi::quantizer::*;
 use diffquant::capi::status::DIFFQUANT_STATUS_OK;
-use diffquant::capi::ste::DIFFQUANT_STE_EWGS;
+use diffquant::capi::ste::{DIFFQUANT_ROUNDING_HALF_AWAY, DIFFQUANT_ROUNDING_STOCHASTIC, DIFFQUANT_STE_EWGS};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,7 +79,10 @@ unsafe extern "C" fn pool(
 #[test]
 fn any_number_of_threads_and_any_pool_give_the_same_bits() {
     const MI: usize = 1 << 20;
-    for (channels, run) in [(1, 1000), (1, 6 * MI + 77), (2, 2 * MI + 5), (3, MI / 2), (4096, 1100), (70, 16_384)] {
+    let shapes = [(1, 1000), (1, 6 * MI + 77), (2, 2 * MI + 5), (3, MI / 2), (4096, 1100), (70, 16_384)];
+    let roundings = [DIFFQUANT_ROUNDING_HALF_AWAY, DIFFQUANT_ROUNDING_STOCHASTIC];
+    for ((channels, run), rounding) in shapes.into_iter().flat_map(|shape| roundings.map(|rounding| (shape, rounding)))
+    {
         let (mut w, mut grad_out) = (numbers(1, channels * run), numbers(2, channels * run));
         // Two terms that cancel, so large that everything between them is lost: the order of the sums shows in the result.
         for (at, huge) in [(0, 1e30), (run / 2, -1e30)] {
@@ -90,6 +93,7 @@ fn any_number_of_threads_and_any_pool_give_the_same_bits() {
         // SAFETY: every pointer is to live memory of the length given.
         unsafe {
             assert_eq!(diffquant_quantizer_new_uniform(3, DIFFQUANT_STE_EWGS, 0.3, &mut q), DIFFQUANT_STATUS_OK);
+            assert_eq!(diffquant_quantizer_set_rounding(q, rounding), DIFFQUANT_STATUS_OK);
             assert_eq!(diffquant_quantizer_init_per_channel(q, channels), DIFFQUANT_STATUS_OK);
             assert_eq!(diffquant_quantizer_init_scale(q, w.as_ptr(), w.len()), DIFFQUANT_STATUS_OK);
         }

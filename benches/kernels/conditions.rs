@@ -6,7 +6,7 @@ use crate::figures::Kind;
 use crate::memory::Tensors;
 use crate::rounds::{Session, Side};
 use crate::rows::{ROWS, Row};
-use diffquant::{DifferentiableQuantizer, QuantGranularity};
+use diffquant::{DifferentiableQuantizer, NonFinite, QuantGranularity, RoundingMode, Statistics};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub fn measure(session: &mut Session<'_>, lengths: &[usize], time: Duration) {
     for sharing in &SHARINGS {
         each_row(session, lengths, |session, row, n| shared_by(session, row, n, sharing, time));
     }
-    for condition in [asymmetric, off_line, two_threads] {
+    for condition in [asymmetric, stochastic, propagating, rejecting, with_statistics, off_line, two_threads] {
         each_row(session, lengths, |session, row, n| condition(session, row, n, time));
     }
 }
@@ -69,6 +69,63 @@ fn asymmetric(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
         Side::new("symmetric", |tensors| (row.kernel)(black_box(&mut without), black_box(tensors))),
     ];
     session.contest(Kind::Condition, &format!("{}, a zero point", row.name), n, time, sides);
+}
+
+/// Stochastic rounding, against half to even.
+fn stochastic(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
+    let w = session.memory.first(n).w;
+    if row.name == "init_scale" || row.name == "dequantize" {
+        return;
+    }
+    let [mut chance, mut even] = [row.quantizer(w), row.quantizer(w)];
+    chance.set_rounding(RoundingMode::Stochastic);
+    even.set_rounding(RoundingMode::HalfEven);
+    let sides = vec![
+        Side::new("stochastic", |tensors| (row.kernel)(black_box(&mut chance), black_box(tensors))),
+        Side::new("half even", |tensors| (row.kernel)(black_box(&mut even), black_box(tensors))),
+    ];
+    session.contest(Kind::Condition, &format!("{}, STOCHASTIC", row.name), n, time, sides);
+}
+
+/// NaNs that stay NaNs, against those that become 0.
+fn propagating(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
+    under_policy(session, row, n, time, ("PROPAGATE", NonFinite::Propagate));
+}
+
+/// A look at every weight first, against none.
+fn rejecting(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
+    under_policy(session, row, n, time, ("REJECT", NonFinite::Reject));
+}
+
+fn under_policy(session: &mut Session<'_>, row: &Row, n: usize, time: Duration, (name, policy): (&str, NonFinite)) {
+    if !row.name.starts_with("forward") {
+        return;
+    }
+    let w = session.memory.first(n).w;
+    let [mut with, mut without] = [row.quantizer(w), row.quantizer(w)];
+    with.set_non_finite(policy);
+    let sides = vec![
+        Side::new("policy", |tensors| (row.kernel)(black_box(&mut with), black_box(tensors))),
+        Side::new("ZERO", |tensors| (row.kernel)(black_box(&mut without), black_box(tensors))),
+    ];
+    session.contest(Kind::Condition, &format!("{}, {name}", row.name), n, time, sides);
+}
+
+/// Forward with statistics, against forward.
+fn with_statistics(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
+    if !row.name.starts_with("forward") {
+        return;
+    }
+    let w = session.memory.first(n).w;
+    let [with, mut without] = [row.quantizer(w), row.quantizer(w)];
+    let mut statistics = [Statistics::default()];
+    let sides = vec![
+        Side::new("statistics", |t| {
+            black_box(&with).forward_statistics_into(t.w, Some(t.codes), Some(t.values), &mut statistics).unwrap();
+        }),
+        Side::new("forward", |tensors| (row.kernel)(black_box(&mut without), black_box(tensors))),
+    ];
+    session.contest(Kind::Condition, &format!("{}, statistics", row.name), n, time, sides);
 }
 
 /// Buffers that begin 16 bytes into a cache line, as those of an allocator may, against buffers that begin with one.

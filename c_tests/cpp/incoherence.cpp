@@ -58,7 +58,7 @@ TEST(a_quantizer_survives_as_text) {
     CHECK(same.to_json() == json);
     CHECK(same.scales() == quantizer.scales() && same.k() == 5u && same.incoherence());
     std::string later = json;
-    later.replace(later.find("1.0"), 3, "3.1");
+    later.replace(later.find("1.1"), 3, "3.1");
     CHECK_THROWS(Unsupported, "3.1", (void)Quantizer::from_json(later));
     CHECK_THROWS(InvalidJson, "JSON", (void)Quantizer::from_json(std::string_view()));
 }

@@ -11,7 +11,8 @@ TEST(errors_carry_the_status_and_the_message_of_the_library) {
     CHECK_THROWS(IndexOutOfRange, "group is 1", half_steps().set_scale(1, 1.0f));
     CHECK_THROWS(IndexOutOfRange, "group is 1", (void)half_steps().step_size(1));
     CHECK_THROWS(NonFinite, "w[1]", half_steps().init_scale(Floats{1.0f, infinity}));
-    CHECK_THROWS(Unsupported, "STOCHASTIC", half_steps().set_rounding(Rounding::Stochastic));
+    CHECK_THROWS(UnknownConstant, "rounding is 3", half_steps().set_rounding(static_cast<Rounding>(3)));
+    CHECK_THROWS(UnknownConstant, "policy is 3", half_steps().set_non_finite(static_cast<NonFinite>(3)));
     try {
         (void)Quantizer::uniform(1);
         fail(__LINE__, "nothing was thrown");

@@ -48,6 +48,63 @@ TEST(rounding_decides_what_happens_halfway) {
     CHECK(quantizer.forward(w).codes == Codes{0, 2, -2});
 }
 
+TEST(stochastic_rounding_draws_what_the_seed_says) {
+    Quantizer quantizer = half_steps();
+    CHECK(quantizer.seed() == 0);
+    CHECK(quantizer.first_element() == 0);
+    quantizer.set_rounding(Rounding::Stochastic);
+    CHECK(quantizer.rounding() == Rounding::Stochastic);
+    const Floats w(64, 0.25f); // halfway between the codes 0 and 1
+    quantizer.set_seed(7);
+    const Codes whole = quantizer.forward(w).codes;
+    CHECK(quantizer.seed() == 7);
+    for (const std::int8_t code : whole) {
+        CHECK(code == 0 || code == 1);
+    }
+    CHECK(quantizer.forward(w).codes == whole);
+    quantizer.set_seed(8);
+    CHECK(quantizer.forward(w).codes != whole);
+    quantizer.set_seed(7, 11);
+    CHECK(quantizer.first_element() == 11);
+    CHECK(quantizer.forward(Floats(53, 0.25f)).codes == Codes(whole.begin() + 11, whole.end()));
+}
+
+TEST(the_policy_decides_what_becomes_of_a_nan) {
+    Quantizer quantizer = half_steps();
+    const Floats w{0.6f, not_a_number, infinity};
+    CHECK(quantizer.non_finite() == NonFinite::Zero);
+    CHECK(quantizer.forward(w).values == Floats{0.5f, 0.0f, 1.5f});
+    quantizer.set_non_finite(NonFinite::Propagate);
+    CHECK(quantizer.non_finite() == NonFinite::Propagate);
+    const auto [codes, values] = quantizer.forward(w);
+    CHECK(codes == Codes{1, 0, 3});
+    CHECK(values[1] != values[1]);
+    quantizer.set_non_finite(NonFinite::Reject);
+    CHECK_THROWS(NonFinite, "w[1] is NaN", (void)quantizer.forward(w));
+    CHECK_THROWS(NonFinite, "w[1] is NaN", (void)quantizer.statistics(w));
+}
+
+TEST(statistics_tell_what_quantizing_did) {
+    Quantizer quantizer = half_steps();
+    const Floats w{0.75f, -5.0f, 4.0f, 0.5f, not_a_number}; // values 1, -2, 1.5, 0.5, 0
+    Codes codes(5);
+    Floats values(5);
+    std::array<Statistics, 1> statistics{};
+    quantizer.forward_statistics(w, codes, values, statistics);
+    CHECK(codes == quantizer.forward(w).codes);
+    CHECK(values == quantizer.forward(w).values);
+    CHECK(statistics[0].count == 4);
+    CHECK(statistics[0].non_finite == 1);
+    CHECK(statistics[0].at_min == 1);
+    CHECK(statistics[0].at_max == 1);
+    CHECK(statistics[0].squared_error == 0.0625 + 9.0 + 6.25);
+    CHECK(statistics[0].signal_power == 0.5625 + 25.0 + 16.0 + 0.25);
+    CHECK(quantizer.statistics(w)[0].sqnr_db == statistics[0].sqnr_db);
+    CHECK(statistics[0].sqnr_db > 4.36 && statistics[0].sqnr_db < 4.37); // 10 * log10(41.8125 / 15.3125)
+    std::array<Statistics, 2> two{};
+    CHECK_THROWS(LengthMismatch, "statistics has 2", quantizer.forward_statistics(w, codes, values, two));
+}
+
 TEST(backward_follows_the_estimator) {
     const Floats w{0.5f, 1.0f, 1.25f, -2.0f}, grad_out{1.0f, 2.0f, 3.0f, 4.0f};
     CHECK(half_steps().backward(w, std::nullopt, grad_out) == grad_out);

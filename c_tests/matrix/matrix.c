@@ -242,6 +242,8 @@ static void make_handles(void) {
     REQUIRE_OK(diffquant_quantizer_set_incoherence(quantizers[1], 1));
     REQUIRE_OK(diffquant_quantizer_new_uniform(8, DIFFQUANT_STE_EWGS, 0.1f, &quantizers[2]));
     REQUIRE_OK(diffquant_quantizer_init_per_channel(quantizers[2], 31));
+    REQUIRE_OK(diffquant_quantizer_set_rounding(quantizers[2], DIFFQUANT_ROUNDING_STOCHASTIC));
+    REQUIRE_OK(diffquant_quantizer_set_non_finite(quantizers[2], DIFFQUANT_NON_FINITE_REJECT));
     REQUIRE_OK(diffquant_quantizer_new_uniform(2, DIFFQUANT_STE_CLIPPED, 0.7f, &quantizers[3]));
     REQUIRE_OK(diffquant_quantizer_set_granularity(quantizers[3], DIFFQUANT_GRANULARITY_PER_TOKEN, 0));
 

@@ -2,7 +2,7 @@
 
 use super::filled;
 use crate::error::Error;
-use crate::kernels::Input;
+use crate::kernels::{Cut, Input};
 use crate::layout::Layout;
 
 /// The weights of a tensor, group after group.
@@ -16,15 +16,22 @@ impl ByGroup {
     /// Copies `w`, which the layout can cut.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// [`Error::OutOfMemory`]; those of [`Layout::cut`].
     pub(super) fn new(w: Input<'_, f32>, layout: &Layout) -> Result<ByGroup, Error> {
         let mut places: Vec<usize> = filled(0, layout.groups())?;
+        let mut weights = filled(0.0, w.len())?;
+        if let Cut::Runs(runs) = layout.cut(w.len())?
+            && runs.outer == 1
+        {
+            w.copy_to(&mut weights);
+            places.iter_mut().enumerate().for_each(|(group, end)| *end = runs.range_of(group).end);
+            return Ok(ByGroup { weights, ends: places });
+        }
         layout.visit(w.len(), &mut |_, group| places[group] += 1);
         let mut start = 0;
         for place in &mut places {
             (*place, start) = (start, start + *place);
         }
-        let mut weights = filled(0.0, w.len())?;
         layout.visit(w.len(), &mut |element, group| {
             weights[places[group]] = w.get(element);
             places[group] += 1;

@@ -15,6 +15,18 @@ pub(crate) fn max_abs(w: Input<'_, f32>, cut: Cut, count: usize, threads: Thread
     if maxima.iter().all(|maximum: &f32| maximum.is_finite()) { Ok(maxima) } else { Err(first_non_finite(w)) }
 }
 
+/// Refuses a tensor with an element that is not finite. Allocates nothing.
+///
+/// # Errors
+/// [`Error::NonFinite`] naming the first NaN or infinity.
+#[cold]
+pub(crate) fn all_finite(w: Input<'_, f32>, threads: Threads) -> Result<(), Error> {
+    let mut maximum = [0.0f32];
+    let work = MaxMagnitude { w, maxima: Output::from(&mut maximum[..]) };
+    Walk { work, cut: Cut::runs(1, w.len()), groups: Groups::NONE }.run_on(threads);
+    if maximum[0].is_finite() { Ok(()) } else { Err(first_non_finite(w)) }
+}
+
 /// The smallest weight or 0, and the largest weight or 0, of each of `count` groups of `w`.
 ///
 /// # Errors

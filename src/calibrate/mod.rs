@@ -13,12 +13,12 @@ mod extremes;
 mod mse;
 pub(crate) mod observer;
 mod percentile;
-mod sweep;
+mod search;
 
-pub(crate) use extremes::max_abs;
+pub(crate) use extremes::{all_finite, max_abs};
 
 use crate::error::Error;
-use crate::kernels::{CodeBounds, Cut, Groups, Input, MeanMagnitude, Output, Rounding, Threads, Walk};
+use crate::kernels::{CodeBounds, Cut, Groups, Input, MeanMagnitude, Output, Threads, Walk};
 use crate::layout::Layout;
 use extremes::extremes;
 
@@ -60,7 +60,6 @@ pub(crate) struct Target {
     pub(crate) zero_point: f32,
     /// Whether the zero point stays.
     pub(crate) symmetric: bool,
-    pub(crate) rounding: Rounding,
 }
 
 impl Target {

@@ -1,7 +1,8 @@
 //! Percentile calibration: extremes without the most extreme weights.
 //!
 //! Quantiles are nearest-rank: the p-th percentile of m numbers is the smallest of them that at least `p * m / 100` of them do not
-//! exceed. They are found by selection in a copy of the weights, sorted by group.
+//! exceed. A percentage is an f32, and 99.9 is a little more than 99.9: a rank within its rounding error of a whole number is that
+//! number, so that 99.9 % of 1000 weights are 999. They are found by selection in a copy of the weights, sorted by group.
 
 use super::by_group::ByGroup;
 use super::{Calibrated, Target};
@@ -39,8 +40,15 @@ pub(super) fn percentile(
 
 /// The smallest number that at least `fraction` of the numbers, of which there is one, do not exceed.
 fn nearest_rank(numbers: &mut [f32], fraction: f64) -> f32 {
-    let rank = (fraction * numbers.len() as f64).ceil().clamp(1.0, numbers.len() as f64) as usize;
+    let rank = rank(fraction, numbers.len() as f64) as usize;
     *numbers.select_nth_unstable_by(rank - 1, f32::total_cmp).1
+}
+
+/// How many of `count` numbers are at least `fraction` of them, which is no more exact than an f32.
+pub(super) fn rank(fraction: f64, count: f64) -> f64 {
+    let rank = fraction * count;
+    let is_whole = (rank - rank.round()).abs() <= rank * f64::from(0.5 * f32::EPSILON);
+    if is_whole { rank.round() } else { rank.ceil() }.clamp(1.0, count)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub mod status;
 
 pub mod ste;
 
+pub mod non_finite;
+
 pub mod granularity;
 
 pub mod config;

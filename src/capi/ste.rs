@@ -1,6 +1,7 @@
 //! The constants of an estimator and a rounding mode, and their way in and out.
 
 use crate::error::Error;
+use crate::quantizer::RoundingMode;
 use crate::ste::SteVariant;
 
 /// A straight-through estimator: how the gradient of a value becomes the gradient of the weight w behind it. g is the
@@ -34,14 +35,25 @@ pub const DIFFQUANT_STE_LSQ_PLUS: diffquant_ste = 6;
 /// (Lee et al. 2021, arXiv 2104.00903)
 pub const DIFFQUANT_STE_EWGS_SIGNED: diffquant_ste = 7;
 
-/// What happens to w / step when it lies halfway between two codes.
+/// What happens to v = (w - offset) / step when it lies between two codes.
 pub type diffquant_rounding = u32;
 
-/// To the code farther from zero: 0.5 gives 1, -2.5 gives -3. The default.
+/// To the nearer code; halfway, to the one farther from zero: 0.5 gives 1, -2.5 gives -3. The default.
 pub const DIFFQUANT_ROUNDING_HALF_AWAY: diffquant_rounding = 0;
-/// To the even code: 0.5 gives 0, -2.5 gives -2. As PyTorch and ONNX do.
+/// To the nearer code; halfway, to the even one: 0.5 gives 0, -2.5 gives -2. As PyTorch and ONNX do.
 pub const DIFFQUANT_ROUNDING_HALF_EVEN: diffquant_rounding = 1;
-/// Reserved: to either code, by chance. This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+/// To either of the two codes around v, the upper one with a probability of v minus the lower one, so that the mean over draws
+/// is v; a whole v stays, and codes are clamped afterwards. Probabilities are exact to 2^(bits-24), which is what f32 leaves of the
+/// fraction of v.
+///
+/// The code less the zero point is v + u in f32, rounded half to even. u comes from Philox4x32-10 (Salmon et al. 2011) with the key
+/// (low, high half of the seed) and the counters (high, low half of c, 0, 0). Element i of the tensor has a word of counter c =
+/// i / 64 * 8 + i mod 16 / 2: word 1 or 0, as i is even or odd, and 3 or 2 where i mod 32 is 16 or more; its upper and lower 16 bits
+/// are exchanged where i mod 64 is 32 or more. As a signed integer made f32, times 2^-32 - 2^(bits-55) in f32, it is u.
+///
+/// Elements i and i + 32 of 64 have words of the same bits: each goes up with its probability, and both together with the product
+/// of the two to 2^-16. All other elements are independent, as far as Philox is.
+/// See diffquant_quantizer_set_seed.
 pub const DIFFQUANT_ROUNDING_STOCHASTIC: diffquant_rounding = 2;
 
 /// The estimator that two numbers name, its parameter checked.
@@ -75,12 +87,21 @@ pub(super) fn ste_to_c(variant: SteVariant) -> (diffquant_ste, f32) {
     }
 }
 
-/// Whether the constant asks for rounding half to even.
-pub(super) fn half_even_from_c(rounding: diffquant_rounding) -> Result<bool, Error> {
+/// The rounding mode that a number names.
+pub(super) fn rounding_from_c(rounding: diffquant_rounding) -> Result<RoundingMode, Error> {
     match rounding {
-        DIFFQUANT_ROUNDING_HALF_AWAY => Ok(false),
-        DIFFQUANT_ROUNDING_HALF_EVEN => Ok(true),
-        DIFFQUANT_ROUNDING_STOCHASTIC => Err(Error::Unsupported { feature: "rounding STOCHASTIC" }),
+        DIFFQUANT_ROUNDING_HALF_AWAY => Ok(RoundingMode::HalfAway),
+        DIFFQUANT_ROUNDING_HALF_EVEN => Ok(RoundingMode::HalfEven),
+        DIFFQUANT_ROUNDING_STOCHASTIC => Ok(RoundingMode::Stochastic),
         value => Err(Error::UnknownConstant { argument: "rounding", value }),
+    }
+}
+
+/// The number of a rounding mode.
+pub(super) fn rounding_to_c(rounding: RoundingMode) -> diffquant_rounding {
+    match rounding {
+        RoundingMode::HalfAway => DIFFQUANT_ROUNDING_HALF_AWAY,
+        RoundingMode::HalfEven => DIFFQUANT_ROUNDING_HALF_EVEN,
+        RoundingMode::Stochastic => DIFFQUANT_ROUNDING_STOCHASTIC,
     }
 }

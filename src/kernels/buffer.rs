@@ -45,6 +45,11 @@ impl Block {
     }
 
     #[inline(always)]
+    pub(super) fn start(self) -> usize {
+        self.start
+    }
+
+    #[inline(always)]
     pub(super) fn count(self) -> usize {
         self.count
     }
@@ -105,6 +110,13 @@ impl<'a, T: Copy> Input<'a, T> {
         assert!(index < self.len);
         // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(index).read() }
+    }
+
+    /// Copies all elements.
+    pub(crate) fn copy_to(&self, to: &mut [T]) {
+        assert!(to.len() == self.len);
+        // SAFETY: `from_raw` was promised `len` elements that nobody writes; `to` is as long, and another's.
+        unsafe { std::ptr::copy_nonoverlapping(self.start, to.as_mut_ptr(), self.len) };
     }
 }
 

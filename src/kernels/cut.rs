@@ -84,7 +84,7 @@ impl Cut {
 impl Runs {
     /// The elements of a run, counted through all groups of all outer indices.
     #[inline(always)]
-    pub(super) fn range_of(&self, run: usize) -> Range<usize> {
+    pub(crate) fn range_of(&self, run: usize) -> Range<usize> {
         range_of(run, self.len, self.last_len, self.cycle)
     }
 

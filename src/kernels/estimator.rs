@@ -175,6 +175,67 @@ impl Estimator for EwgsSigned {
     }
 }
 
+/// Whichever of them, chosen when the program runs, and its parameter: 0 where it has none, as loops read it before they know.
+#[derive(Clone, Copy)]
+pub(crate) struct AnyEstimator(pub(crate) EstimatorKind, pub(crate) f32);
+
+/// Which one.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum EstimatorKind {
+    PassThrough,
+    Clipped,
+    Ewgs,
+    RangeClipped,
+    Lsq,
+    EwgsSigned,
+}
+
+/// Evaluates `$call` with `$one` bound to the estimator itself.
+macro_rules! with_one {
+    ($any:expr, |$one:ident| $call:expr) => {{
+        use $crate::kernels::estimator::*;
+        let AnyEstimator(kind, parameter) = $any;
+        match kind {
+            EstimatorKind::PassThrough => {
+                let $one = PassThrough;
+                $call
+            }
+            EstimatorKind::Clipped => {
+                let $one = Clipped { clip_val: parameter };
+                $call
+            }
+            EstimatorKind::Ewgs => {
+                let $one = Ewgs { lambda: parameter };
+                $call
+            }
+            EstimatorKind::RangeClipped => {
+                let $one = RangeClipped;
+                $call
+            }
+            EstimatorKind::Lsq => {
+                let $one = Lsq;
+                $call
+            }
+            EstimatorKind::EwgsSigned => {
+                let $one = EwgsSigned { delta: parameter };
+                $call
+            }
+        }
+    }};
+}
+pub(super) use with_one;
+
+impl AnyEstimator {
+    /// Whether it looks at where the weight lies in the range.
+    #[inline(always)]
+    pub(super) fn reads_range(self) -> bool {
+        fn reads<E: Estimator>(_: E) -> bool {
+            E::READS_RANGE
+        }
+        with_one!(self, |one| reads(one))
+    }
+}
+
 /// The float beside one of at most 24 bits, on the side of 0; 0 for 0.
 #[inline(always)]
 fn next_toward_zero<F: Floats>(number: F) -> F {

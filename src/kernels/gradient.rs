@@ -132,15 +132,22 @@ pub(crate) struct Factor {
 
 /// A [`Factor`] for the count that it was last asked for: runs of equal length need one root.
 #[derive(Clone, Copy)]
-struct LastFactor {
+pub(super) struct LastFactor {
     factor: Factor,
     count: usize,
     value: f64,
 }
 
+impl From<Factor> for LastFactor {
+    #[inline(always)]
+    fn from(factor: Factor) -> Self {
+        LastFactor { factor, count: 0, value: 0.0 }
+    }
+}
+
 impl LastFactor {
     #[inline(always)]
-    fn of(&mut self, count: usize) -> f64 {
+    pub(super) fn of(&mut self, count: usize) -> f64 {
         if count != self.count {
             let Factor { numerator, levels } = self.factor;
             (self.count, self.value) = (count, numerator / (count as f64 * levels).sqrt());
@@ -239,7 +246,7 @@ impl<'a, E: Estimator, const TOTALS: usize> ScaleGradient<'a, E, TOTALS> {
     ) -> Self {
         let grad_w = gradients.weights.map(|grad_w| grad_w.stream_if_it_pays(&[grad_out]));
         let (grad_scale, grad_offset) = (gradients.scales, gradients.offsets);
-        let mut factor = LastFactor { factor, count: 0, value: 0.0 };
+        let mut factor = LastFactor::from(factor);
         // Per tensor this is all that is needed; at the end a short call would wait for the root.
         factor.of(w.len());
         let terms = Terms { w, grad_out, bounds, rounding, estimator };

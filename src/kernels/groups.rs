@@ -30,6 +30,9 @@ impl Group {
 /// Numbers per group: step, inverse, rest, zero point, offset.
 const NUMBERS: usize = 5;
 
+/// Where the inverse is among them.
+const INVERSE: usize = 1;
+
 /// The parameters of every group.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
@@ -45,6 +48,7 @@ impl Parameters {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
+    #[cfg(test)]
     pub(crate) fn new(count: usize, groups: impl Iterator<Item = Group>) -> Result<Self, Error> {
         let mut parameters = Parameters::default();
         parameters.replace(std::iter::repeat_n(1.0, count), std::iter::repeat_n(0.0, count))?;
@@ -168,6 +172,11 @@ impl<'a> Groups<'a> {
             Some(parameters) => &parameters.arrays[index],
             None => &[],
         }
+    }
+
+    /// One over the step of a group, as near as f32 has it.
+    pub(super) fn inverse(&self, group: usize) -> f32 {
+        self.array(INVERSE)[group]
     }
 
     /// The parameters of one group, as far as they are there.

@@ -21,7 +21,6 @@ use super::groups::{Everything, Lanes, Source};
 use super::quotient::Divisor;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
-use serde::{Deserialize, Serialize};
 
 /// The codes that a quantizer may give, as floats: whole numbers in [-128, 127].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,7 +43,7 @@ impl CodeBounds {
 }
 
 /// What happens to a quotient halfway between two codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rounding {
     /// To the code farther from zero.
     HalfAway,
@@ -81,7 +80,7 @@ pub(super) fn without_offset<V: Vectors, S: Source>(w: V::Floats, lanes: &Lanes<
 
 /// The levels of a block of weights, as i32s.
 #[inline(always)]
-fn whole_levels<V: Vectors, S: Source>(
+pub(super) fn whole_levels<V: Vectors, S: Source>(
     w: V::Block,
     lanes: &Lanes<V>,
     bounds: CodeBounds,
@@ -96,21 +95,21 @@ fn whole_levels<V: Vectors, S: Source>(
     whole
 }
 
-/// The levels of a block of weights.
 #[inline(always)]
-pub(super) fn levels<V: Vectors, S: Source>(
-    w: V::Block,
-    lanes: &Lanes<V>,
-    bounds: CodeBounds,
-    rounding: Rounding,
-) -> V::Block {
-    floats_of::<V>(whole_levels::<V, S>(w, lanes, bounds, rounding))
-}
-
-#[inline(always)]
-fn floats_of<V: Vectors>(mut whole: V::Block) -> V::Block {
+pub(super) fn floats_of<V: Vectors>(mut whole: V::Block) -> V::Block {
     for register in 0..V::REGISTERS {
         whole[register] = whole[register].whole_to_float();
+    }
+    whole
+}
+
+/// The codes of a block of levels, all i32s.
+#[inline(always)]
+pub(super) fn whole_codes<V: Vectors, S: Source>(mut whole: V::Block, lanes: &Lanes<V>) -> V::Block {
+    if S::AFFINE {
+        for register in 0..V::REGISTERS {
+            whole[register] = whole[register].whole_plus(lanes.zero_point[register].to_whole());
+        }
     }
     whole
 }
@@ -167,13 +166,7 @@ impl Work<0> for Quantize<'_> {
     fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
         let levels = whole_levels::<V, S>(self.w.load::<V>(block), lanes, self.bounds, self.rounding);
         if let Some(codes) = &mut self.codes {
-            let mut whole = levels;
-            if S::AFFINE {
-                for register in 0..V::REGISTERS {
-                    whole[register] = levels[register].whole_plus(lanes.zero_point[register].to_whole());
-                }
-            }
-            codes.store_bytes::<V>(block, V::to_bytes(whole));
+            codes.store_bytes::<V>(block, V::to_bytes(whole_codes::<V, S>(levels, lanes)));
         }
         if let Some(values) = &mut self.values {
             values.store::<V>(block, values_of::<V, S>(floats_of::<V>(levels), lanes));

@@ -1,9 +1,8 @@
-//! What calibration asks of the weights of each group: extremes, magnitudes, and the error of a candidate scale.
+//! What calibration asks of the weights of each group: extremes and magnitudes.
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Everything, Lanes, Nothing, Source};
-use super::quantize::{CodeBounds, Rounding, levels, values_of, without_offset};
+use super::groups::{Lanes, Nothing, Source};
 use super::vector::Floats;
 use super::walk::{Largest, Sum, Work};
 
@@ -91,13 +90,17 @@ fn nan_to_infinity(number: f64) -> f32 {
     if number.is_nan() { f32::INFINITY } else { number as f32 }
 }
 
+/// From here on magnitudes are added by a part of theirs: 512 of them may be more than f32 holds.
+const LARGE: f32 = 1.267_650_6e30; // 2^100
+const PART_OF_LARGE: f32 = 1.0 / 1_048_576.0;
+
 /// The mean magnitude of each group of `w`.
 pub(crate) struct MeanMagnitude<'a> {
     pub(crate) w: Input<'a, f32>,
     pub(crate) means: Output<'a, f64>,
 }
 
-impl Work<1> for MeanMagnitude<'_> {
+impl Work<2> for MeanMagnitude<'_> {
     type Join = Sum;
     type Reads = Nothing;
 
@@ -107,76 +110,26 @@ impl Work<1> for MeanMagnitude<'_> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
-        let mut magnitudes = self.w.load::<V>(block);
+    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
+        let w = self.w.load::<V>(block);
+        let mut magnitudes = [w; 2];
         for register in 0..V::REGISTERS {
-            magnitudes[register] = magnitudes[register].abs();
+            let magnitude = w[register].abs();
+            let is_small = magnitude.is_below(V::Floats::splat(LARGE));
+            magnitudes[0][register] = magnitude.only(is_small);
+            magnitudes[1][register] = magnitude.except(is_small).times(V::Floats::splat(PART_OF_LARGE));
         }
-        [magnitudes]
+        magnitudes
     }
 
     #[inline(always)]
-    fn total(&mut self, group: usize, count: usize, [sum]: [f64; 1]) {
-        self.means.set(group, sum / count as f64);
+    fn total(&mut self, group: usize, count: usize, [small, large]: [f64; 2]) {
+        self.means.set(group, (small + large / f64::from(PART_OF_LARGE)) / count as f64);
     }
 
     #[inline(always)]
     unsafe fn share(&self) -> Self {
         // SAFETY: the caller's promise.
         MeanMagnitude { w: self.w, means: unsafe { self.means.share() } }
-    }
-}
-
-/// How well a group's parameters fit its weights.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Fit {
-    /// `sum (w - value)^2`.
-    pub(crate) error: f64,
-    /// `sum (w - offset) * level` and `sum level^2`: their quotient is the best step for these codes.
-    pub(crate) weight_by_level: f64,
-    pub(crate) level_squared: f64,
-}
-
-/// The fit of every group.
-pub(crate) struct Fits<'a> {
-    pub(crate) w: Input<'a, f32>,
-    pub(crate) fits: Output<'a, Fit>,
-    pub(crate) bounds: CodeBounds,
-    pub(crate) rounding: Rounding,
-}
-
-impl Work<3> for Fits<'_> {
-    type Join = Sum;
-    type Reads = Everything;
-
-    #[inline(always)]
-    fn reaches(&self, end: usize) -> bool {
-        end <= self.w.len()
-    }
-
-    #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 3] {
-        let w = self.w.load::<V>(block);
-        let levels = levels::<V, S>(w, lanes, self.bounds, self.rounding);
-        let values = values_of::<V, S>(levels, lanes);
-        let mut terms = [w; 3];
-        for register in 0..V::REGISTERS {
-            let (error, level) = (w[register].minus(values[register]), levels[register]);
-            terms[0][register] = error.times(error);
-            terms[1][register] = without_offset::<V, S>(w[register], lanes, register).times(level);
-            terms[2][register] = level.times(level);
-        }
-        terms
-    }
-
-    #[inline(always)]
-    fn total(&mut self, group: usize, _count: usize, [error, weight_by_level, level_squared]: [f64; 3]) {
-        self.fits.set(group, Fit { error, weight_by_level, level_squared });
-    }
-
-    #[inline(always)]
-    unsafe fn share(&self) -> Self {
-        // SAFETY: the caller's promise.
-        Fits { fits: unsafe { self.fits.share() }, ..*self }
     }
 }

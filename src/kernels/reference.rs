@@ -18,15 +18,52 @@ pub(super) struct Quantized {
     residual: f32,
 }
 
+/// How a quotient is rounded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Manner {
+    Nearest(Rounding),
+    /// By this draw, between -1/2 and 1/2.
+    Stochastic(f32),
+}
+
+/// Philox4x32-10, as the paper writes it: ten rounds, and the key grows between them.
+pub(super) fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let ([mut a, mut b, mut c, mut d], [mut left, mut right]) = (counter, key);
+    for round in 0..10 {
+        if round > 0 {
+            (left, right) = (left.wrapping_add(0x9e37_79b9), right.wrapping_add(0xbb67_ae85));
+        }
+        let first = u64::from(a) * 0xd251_1f53;
+        let second = u64::from(c) * 0xcd9e_8d57;
+        a = (second >> 32) as u32 ^ b ^ left;
+        b = second as u32;
+        c = (first >> 32) as u32 ^ d ^ right;
+        d = first as u32;
+    }
+    [a, b, c, d]
+}
+
+/// The draw of an element, for levels below 2^`bits`.
+pub(super) fn draw(seed: u64, element: u128, bits: u32) -> f32 {
+    let (group, place) = (element / 64, element % 64);
+    let counter = (group * 8 + place % 16 / 2) as u64;
+    let numbers = philox([(counter >> 32) as u32, counter as u32, 0, 0], [seed as u32, (seed >> 32) as u32]);
+    let number = numbers[[1, 0, 3, 2][(place % 32 / 16 * 2 + place % 2) as usize]];
+    let number = if place < 32 { number } else { number.rotate_right(16) };
+    let unit = (2f64.powi(-32) - 2f64.powi(bits as i32 - 55)) as f32;
+    number as i32 as f32 * unit
+}
+
 /// Quantizes `w`.
-pub(super) fn quantize(w: f32, group: Group, bounds: CodeBounds, rounding: Rounding) -> Quantized {
+pub(super) fn quantize(w: f32, group: Group, bounds: CodeBounds, manner: Manner) -> Quantized {
     let Group { step, zero_point, offset } = group;
     let w = if offset == 0.0 { w } else { w - offset };
     let (min, max) = (bounds.min - zero_point, bounds.max - zero_point);
     let quotient = w / step;
-    let rounded = match rounding {
-        Rounding::HalfAway => quotient.round(),
-        Rounding::HalfEven => quotient.round_ties_even(),
+    let rounded = match manner {
+        Manner::Nearest(Rounding::HalfAway) => quotient.round(),
+        Manner::Nearest(Rounding::HalfEven) => quotient.round_ties_even(),
+        Manner::Stochastic(draw) => (quotient + draw).round_ties_even(),
     };
     // Adding 0 turns -0.0, a rounded quotient, into the 0.0 that a code stands for.
     let level = if quotient.is_nan() { 0.0 } else { rounded.clamp(min, max) + 0.0 };
@@ -76,6 +113,18 @@ pub(super) fn scale_term(ste: SteVariant, quantized: &Quantized, g: f32) -> f32 
 /// The term of a weight in the gradient of its offset.
 pub(super) fn offset_term(ste: SteVariant, quantized: &Quantized, g: f32) -> f32 {
     if passes(ste, quantized) { 0.0 } else { g }
+}
+
+/// What quantizing does to a group: its weights that are not finite and that got either bound, its squared error and its signal
+/// power in squared inverses, each a term of a sum.
+pub(super) fn statistics_terms(w: f32, quantized: &Quantized, group: Group, bounds: CodeBounds) -> [f32; 5] {
+    if !w.is_finite() {
+        return [1.0, 0.0, 0.0, 0.0, 0.0];
+    }
+    let inverse = ((1.0 / f64::from(group.step)) as f32).min(f32::MAX);
+    let got = |bound: f32| f32::from(u8::from(f32::from(quantized.code) == bound));
+    let (error, signal) = ((w - quantized.value) * inverse, w * inverse);
+    [0.0, got(bounds.min), got(bounds.max), error * error, signal * signal]
 }
 
 /// The group of every element.
@@ -132,6 +181,29 @@ fn sum_of_run(terms: &[f32]) -> f64 {
         sum += superblock_sum;
     }
     sum
+}
+
+/// As [`super::Residuals`] defines it, for one candidate: the error and the part.
+pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest]: [f32; 3]) -> [f32; 2] {
+    let (mut squares, mut by_levels) = (0.0, 0.0);
+    for tile in w.chunks(64) {
+        let (mut square, mut by_level) = (0.0f32, 0.0f32);
+        for w in tile {
+            let v = w * by_step;
+            let level = v.clamp(lowest, highest).round_ties_even();
+            square += (v - level) * (v - level);
+            by_level += (v - level) * level;
+        }
+        squares += f64::from(square);
+        by_levels += f64::from(by_level);
+    }
+    let by_square = f64::from(by_step) * f64::from(by_step);
+    let levels_squared = sum_of_squares * by_square - squares - 2.0 * by_levels;
+    if levels_squared <= 0.5 {
+        return [squares as f32 / by_square as f32, 0.0];
+    }
+    let part = by_levels as f32 / levels_squared as f32;
+    [(squares - by_levels * f64::from(part)).max(0.0) as f32 / by_square as f32, part]
 }
 
 fn stripes(terms: &[f32]) -> [f32; 32] {

@@ -37,7 +37,11 @@ pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRows<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if !V::SPECIALISES || self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        if !(V::SPECIALISES && W::SPECIALISES) || self.groups.are_affine() {
+            self.walk::<V, true>()
+        } else {
+            self.walk::<V, false>()
+        }
     }
 }
 

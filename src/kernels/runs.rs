@@ -57,7 +57,11 @@ pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for ShortRun<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if !V::SPECIALISES || self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        if !(V::SPECIALISES && W::SPECIALISES) || self.groups.are_affine() {
+            self.walk::<V, true>()
+        } else {
+            self.walk::<V, false>()
+        }
     }
 }
 
@@ -79,7 +83,11 @@ type Kept<const TOTALS: usize> = [[f64; TOTALS]; KEPT];
 impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for WalkRuns<'_, W, TOTALS> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if !V::SPECIALISES || self.groups.are_affine() { self.walk::<V, true>() } else { self.walk::<V, false>() }
+        if !(V::SPECIALISES && W::SPECIALISES) || self.groups.are_affine() {
+            self.walk::<V, true>()
+        } else {
+            self.walk::<V, false>()
+        }
     }
 }
 

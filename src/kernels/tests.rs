@@ -1,7 +1,11 @@
 //! Every kernel, on every instruction set of this machine, against the oracle: the same bits.
 
+use super::reference::Manner;
 use super::*;
 use crate::ste::SteVariant;
+
+/// What is decided when the program runs.
+mod any;
 
 const ROUNDINGS: [Rounding; 2] = [Rounding::HalfAway, Rounding::HalfEven];
 const ESTIMATORS: [SteVariant; 8] = [
@@ -14,6 +18,10 @@ const ESTIMATORS: [SteVariant; 8] = [
     SteVariant::LsqPlus,
     SteVariant::EwgsSigned { delta: 0.2 },
 ];
+
+/// Which outputs, and whether in place.
+const WANTED: [(bool, bool, bool); 4] =
+    [(true, true, false), (true, false, false), (false, true, false), (true, true, true)];
 
 fn bounds(bits: u32) -> CodeBounds {
     let half = (1u32 << (bits - 1)) as f32;
@@ -51,6 +59,8 @@ struct Case {
     grad_out: Vec<f32>,
     bounds: CodeBounds,
     rounding: Rounding,
+    /// Seed and first element, where rounding is stochastic.
+    random: Option<(u64, u64)>,
     name: String,
 }
 
@@ -83,7 +93,30 @@ impl Case {
         }
         let grad_out = random(seed as u64 + 1, w.len());
         let name = format!("{cut:?}, affine {affine}, {bits} bits, {rounding:?}, seed {seed}");
-        Case { cut, groups, w, grad_out, bounds, rounding, name }
+        Case { cut, groups, w, grad_out, bounds, rounding, random: None, name }
+    }
+
+    /// The same with stochastic rounding.
+    fn stochastic(self, seed: u64, first: u64) -> Case {
+        let name = format!("{}, random {seed} from {first}", self.name);
+        Case { random: Some((seed, first)), name, ..self }
+    }
+
+    fn bits(&self) -> u32 {
+        (self.bounds.max - self.bounds.min + 1.0).log2() as u32
+    }
+
+    fn draws(&self) -> Option<Random> {
+        self.random.map(|(seed, first)| Random::new(seed, first, self.bits()))
+    }
+
+    fn manner(&self, at: usize) -> Manner {
+        match self.random {
+            None => Manner::Nearest(self.rounding),
+            Some((seed, first)) => {
+                Manner::Stochastic(reference::draw(seed, u128::from(first) + at as u128, self.bits()))
+            }
+        }
     }
 
     fn parameters(&self) -> Parameters {
@@ -92,7 +125,7 @@ impl Case {
 
     fn quantized(&self) -> Vec<reference::Quantized> {
         let group_of = reference::groups_of(self.cut);
-        let one = |at: usize| reference::quantize(self.w[at], self.groups[group_of[at]], self.bounds, self.rounding);
+        let one = |at: usize| reference::quantize(self.w[at], self.groups[group_of[at]], self.bounds, self.manner(at));
         (0..self.w.len()).map(one).collect()
     }
 
@@ -107,11 +140,15 @@ impl Case {
         let quantized = self.quantized();
         for isa in Isa::available() {
             self.check_forward(isa, &quantized);
-            self.check_dequantize(isa);
+            self.check_any(isa, &quantized);
+            self.check_statistics(isa, &quantized);
             for ste in ESTIMATORS {
                 self.check_gradients(isa, ste, &quantized);
             }
-            self.check_reductions(isa, &quantized);
+            if self.random.is_none() {
+                self.check_dequantize(isa);
+                self.check_reductions(isa);
+            }
         }
     }
 
@@ -121,11 +158,11 @@ impl Case {
     }
 
     fn check_forward(&self, isa: Isa, quantized: &[reference::Quantized]) {
-        let expected_codes: Vec<i8> = quantized.iter().map(|quantized| quantized.code).collect();
-        let expected_values: Vec<f32> = quantized.iter().map(|quantized| quantized.value).collect();
-        for (want_codes, want_values, in_place) in
-            [(true, true, false), (true, false, false), (false, true, false), (true, true, true)]
-        {
+        if self.random.is_some() {
+            return;
+        }
+        let (expected_codes, expected_values) = self.expected(quantized, false);
+        for (want_codes, want_values, in_place) in WANTED {
             let (mut codes, mut values) = (vec![77i8; self.w.len()], self.w.clone());
             let (input, output) = Output::in_place(&mut values);
             let input = if in_place { input } else { Input::from(&self.w[..]) };
@@ -135,6 +172,14 @@ impl Case {
             assert_eq!(codes, expected, "{isa:?} {}", self.name);
             same(&values, if want_values { &expected_values } else { &self.w }, &format!("{isa:?} {}", self.name));
         }
+    }
+
+    /// What forward is to give.
+    fn expected(&self, quantized: &[reference::Quantized], propagates: bool) -> (Vec<i8>, Vec<f32>) {
+        let value = |(w, quantized): (&f32, &reference::Quantized)| {
+            if propagates && w.is_nan() { *w } else { quantized.value }
+        };
+        (quantized.iter().map(|quantized| quantized.code).collect(), self.w.iter().zip(quantized).map(value).collect())
     }
 
     fn check_dequantize(&self, isa: Isa) {
@@ -167,18 +212,15 @@ impl Case {
         let offsets: Vec<f32> = reference::sums(self.cut, &offset_terms).into_iter().map(|sum| sum as f32).collect();
         let name = format!("{isa:?} {ste:?} {}", self.name);
         for (given, in_place) in [(true, false), (false, false), (true, true), (false, true)] {
+            // With draws, kernels are given no values.
+            if given && self.random.is_some() {
+                continue;
+            }
             let mut grad_w = if in_place { self.grad_out.clone() } else { vec![7.0; n] };
             let (input, output) = Output::in_place(&mut grad_w);
             let grad_out = if in_place { input } else { Input::from(&self.grad_out[..]) };
             let (w, given_values) = (Input::from(&self.w[..]), given.then(|| Input::from(&values[..])));
-            with_estimator(ste, |estimator| match estimator {
-                Any::PassThrough(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::Clipped(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::Ewgs(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::RangeClipped(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::Lsq(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-                Any::EwgsSigned(e) => self.weight_gradient(isa, w, given_values, grad_out, output, e),
-            });
+            self.weight_gradient(isa, w, given_values, grad_out, output, estimator_of(ste));
             same(&grad_w, &weights, &format!("values {given}, in place {in_place} {name}"));
         }
         for (want_weights, in_place) in [(true, false), (true, true), (false, false)] {
@@ -194,14 +236,7 @@ impl Case {
                     offsets: want_offsets.then(|| Output::from(&mut grad_offset[..])),
                 };
                 let w = Input::from(&self.w[..]);
-                with_estimator(ste, |estimator| match estimator {
-                    Any::PassThrough(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::Clipped(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::Ewgs(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::RangeClipped(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::Lsq(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                    Any::EwgsSigned(e) => self.scale_gradient(isa, w, grad_out, gradients, factor, e),
-                });
+                self.scale_gradient(isa, w, grad_out, gradients, factor, estimator_of(ste));
                 let name = format!("weights {want_weights}, offsets {want_offsets}, in place {in_place} {name}");
                 same(&grad_scale, &scales, &format!("scales, {name}"));
                 same(&grad_w, if want_weights { &weights } else { &self.grad_out }, &format!("weights, {name}"));
@@ -212,19 +247,46 @@ impl Case {
         }
     }
 
-    fn weight_gradient<E: estimator::Estimator>(
+    fn weight_gradient(
         &self,
         isa: Isa,
         w: Input<'_, f32>,
         values: Option<Input<'_, f32>>,
         grad_out: Input<'_, f32>,
         grad_w: Output<'_, f32>,
-        estimator: E,
+        any: AnyEstimator,
     ) {
-        self.walk(isa, WeightGradient::new(w, values, grad_out, grad_w, self.bounds, self.rounding, estimator));
+        let (bounds, rounding) = (self.bounds, self.rounding);
+        match self.draws() {
+            Some(random) => {
+                self.walk(isa, GradientsByChance::of_weights(w, grad_out, Some(grad_w), bounds, random, any));
+            }
+            None => estimator::with_one!(any, |one| self
+                .walk(isa, WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, one))),
+        }
     }
 
-    fn scale_gradient<E: estimator::Estimator>(
+    fn scale_gradient(
+        &self,
+        isa: Isa,
+        w: Input<'_, f32>,
+        grad_out: Input<'_, f32>,
+        gradients: Gradients<'_>,
+        factor: Factor,
+        any: AnyEstimator,
+    ) {
+        let bounds = self.bounds;
+        match self.draws() {
+            Some(random) => {
+                self.walk(isa, GradientsByChance::new(w, grad_out, gradients, factor, bounds, random, any));
+            }
+            None => {
+                estimator::with_one!(any, |one| self.scale_gradient_of(isa, w, grad_out, gradients, factor, one));
+            }
+        }
+    }
+
+    fn scale_gradient_of<E: estimator::Estimator>(
         &self,
         isa: Isa,
         w: Input<'_, f32>,
@@ -241,7 +303,7 @@ impl Case {
         }
     }
 
-    fn check_reductions(&self, isa: Isa, quantized: &[reference::Quantized]) {
+    fn check_reductions(&self, isa: Isa) {
         let count = self.groups.len();
         let group_of = reference::groups_of(self.cut);
         let not_finite = |group: usize| (0..self.w.len()).any(|at| group_of[at] == group && !self.w[at].is_finite());
@@ -269,54 +331,28 @@ impl Case {
 
         let mut means = vec![f64::NAN; count];
         self.walk(isa, MeanMagnitude { w: Input::from(&self.w[..]), means: Output::from(&mut means[..]) });
-        let magnitudes: Vec<f32> = self.w.iter().map(|w| w.abs()).collect();
-        for ((mean, sum), count) in means.iter().zip(reference::sums(self.cut, &magnitudes)).zip(self.counts()) {
-            let expected = sum / count as f64;
+        let part = |small: fn(f32) -> f32| -> Vec<f32> { self.w.iter().map(|w| small(w.abs())).collect() };
+        let small =
+            reference::sums(self.cut, &part(|magnitude| if magnitude < 2f32.powi(100) { magnitude } else { 0.0 }));
+        let large = part(|magnitude| if magnitude < 2f32.powi(100) { 0.0 } else { magnitude * 2f32.powi(-20) });
+        let large = reference::sums(self.cut, &large);
+        for (group, count) in self.counts().into_iter().enumerate() {
+            let (mean, expected) = (means[group], (small[group] + large[group] * 2f64.powi(20)) / count as f64);
             assert!(mean.to_bits() == expected.to_bits() || mean.is_nan() && expected.is_nan(), "{name}");
-        }
-
-        let mut fits = vec![Fit::default(); count];
-        let (bounds, rounding) = (self.bounds, self.rounding);
-        self.walk(isa, Fits { w: Input::from(&self.w[..]), fits: Output::from(&mut fits[..]), bounds, rounding });
-        let from_offset = |at: usize| {
-            let offset = self.groups[group_of[at]].offset;
-            if offset == 0.0 { self.w[at] } else { self.w[at] - offset }
-        };
-        let all = || (0..self.w.len()).map(|at| (self.w[at], from_offset(at), &quantized[at]));
-        let sums = |terms: Vec<f32>| reference::sums(self.cut, &terms);
-        let errors = sums(all().map(|(w, _, q)| (w - q.value) * (w - q.value)).collect());
-        let weights_by_level = sums(all().map(|(_, w, q)| w * q.level).collect());
-        let levels_squared = sums(all().map(|(_, _, q)| q.level * q.level).collect());
-        for group in 0..count {
-            let fit = fits[group];
-            let found = [fit.error, fit.weight_by_level, fit.level_squared];
-            let expected = [errors[group], weights_by_level[group], levels_squared[group]];
-            for (found, expected) in found.into_iter().zip(expected) {
-                assert!(found == expected || found.is_nan() && expected.is_nan(), "{found} {expected} {name}");
-            }
         }
     }
 }
 
 /// The kernels' estimator of a variant.
-enum Any {
-    PassThrough(PassThrough),
-    Clipped(Clipped),
-    Ewgs(Ewgs),
-    RangeClipped(RangeClipped),
-    Lsq(Lsq),
-    EwgsSigned(EwgsSigned),
-}
-
-fn with_estimator(ste: SteVariant, run: impl FnOnce(Any)) {
-    run(match ste {
-        SteVariant::Standard | SteVariant::LearnedStepSize => Any::PassThrough(PassThrough),
-        SteVariant::Clipped { clip_val } => Any::Clipped(Clipped { clip_val }),
-        SteVariant::Ewgs { lambda } => Any::Ewgs(Ewgs { lambda }),
-        SteVariant::RangeClipped => Any::RangeClipped(RangeClipped),
-        SteVariant::EwgsSigned { delta } => Any::EwgsSigned(EwgsSigned { delta }),
-        _ => Any::Lsq(Lsq),
-    });
+fn estimator_of(ste: SteVariant) -> AnyEstimator {
+    match ste {
+        SteVariant::Standard | SteVariant::LearnedStepSize => AnyEstimator(EstimatorKind::PassThrough, 0.0),
+        SteVariant::Clipped { clip_val } => AnyEstimator(EstimatorKind::Clipped, clip_val),
+        SteVariant::Ewgs { lambda } => AnyEstimator(EstimatorKind::Ewgs, lambda),
+        SteVariant::RangeClipped => AnyEstimator(EstimatorKind::RangeClipped, 0.0),
+        SteVariant::EwgsSigned { delta } => AnyEstimator(EstimatorKind::EwgsSigned, delta),
+        SteVariant::Lsq | SteVariant::LsqPlus => AnyEstimator(EstimatorKind::Lsq, 0.0),
+    }
 }
 
 /// The same bits; any NaN is as good as another, and so is any zero that is a product with a zero.
@@ -399,6 +435,7 @@ fn cuts_of_every_kind_give_the_oracles_bits() {
         for affine in [false, true] {
             let bits = 2 + (seed as u32 + u32::from(affine)) % 7;
             Case::new(cut, affine, bits, ROUNDINGS[seed % 2], seed + 1000).check();
+            Case::new(cut, affine, bits, Rounding::HalfEven, seed + 2000).stochastic(seed as u64, 4 << seed).check();
         }
     }
 }
@@ -412,14 +449,17 @@ fn every_tie_bound_and_special_value_is_decided_as_by_a_division() {
                 for zero_point in [0.0, bounds(bits).min, bounds(bits).max] {
                     let group = Group { step, zero_point, offset: 0.0 };
                     let w = adversarial(step);
-                    let expected: Vec<i8> =
-                        w.iter().map(|w| reference::quantize(*w, group, bounds(bits), rounding).code).collect();
+                    let expected: Vec<i8> = w
+                        .iter()
+                        .map(|w| reference::quantize(*w, group, bounds(bits), Manner::Nearest(rounding)).code)
+                        .collect();
                     let parameters = Parameters::new(1, std::iter::once(group)).unwrap();
                     for isa in Isa::available() {
                         isa.select();
                         let mut codes = vec![77i8; w.len()];
                         let codes_out = Some(Output::from(&mut codes[..]));
-                        let work = Quantize::new(Input::from(&w[..]), codes_out, None, bounds(bits), rounding);
+                        let input = Input::from(&w[..]);
+                        let work = Quantize::new(input, codes_out, None, bounds(bits), rounding);
                         Walk { work, cut: Cut::runs(1, w.len()), groups: parameters.groups() }.run_on(Threads::Own(1));
                         let differs = codes.iter().zip(&expected).position(|(a, b)| a != b);
                         let at = differs.map(|at| (w[at], codes[at], expected[at]));
@@ -505,7 +545,7 @@ fn large_outputs_are_the_oracles_streamed_or_not() {
             same(&room[offset..offset + N], &values, &name);
             case.walk(isa, Dequantize::new(Input::from(&codes[..]), Output::from(&mut room[offset..offset + N])));
             same(&room[offset..offset + N], &values, &name);
-            let (grad_out, estimator) = (Input::from(&case.grad_out[..]), Ewgs { lambda: 0.3 });
+            let (grad_out, estimator) = (Input::from(&case.grad_out[..]), estimator_of(ste));
             case.weight_gradient(isa, w, None, grad_out, Output::from(&mut room[offset..offset + N]), estimator);
             same(&room[offset..offset + N], &gradients, &name);
             // In place: nothing is streamed.
@@ -517,20 +557,22 @@ fn large_outputs_are_the_oracles_streamed_or_not() {
     }
 }
 
+/// Large enough for several threads, and divided in every way.
+const DIVIDED: [Cut; 8] = [
+    runs(1, 1, (5 << 20) + 3),
+    runs(3, 2, 1 << 20),
+    Cut::Runs(Runs { outer: 1, groups: 2, len: 5 << 20, last_len: 100, cycle: 2 }),
+    runs(1, 1 << 15, 160),
+    rows(1 << 13, 700, 1),
+    rows(3, 2_000_000, 1),
+    rows(1 << 16, 90, 9),
+    Cut::Rows(Rows { tables: 600, rows: 100, last_rows: 100, cycle: 1, columns: 100, repeat: 1 }),
+];
+
 /// Any number of threads gives the bits of one, wherever the tensor is divided.
 #[test]
 fn threads_give_the_bits_of_one() {
-    let cuts = [
-        runs(1, 1, (5 << 20) + 3),
-        runs(3, 2, 1 << 20),
-        Cut::Runs(Runs { outer: 1, groups: 2, len: 5 << 20, last_len: 100, cycle: 2 }),
-        runs(1, 1 << 15, 160),
-        rows(1 << 13, 700, 1),
-        rows(3, 2_000_000, 1),
-        rows(1 << 16, 90, 9),
-        Cut::Rows(Rows { tables: 600, rows: 100, last_rows: 100, cycle: 1, columns: 100, repeat: 1 }),
-    ];
-    for (seed, cut) in cuts.into_iter().enumerate() {
+    for (seed, cut) in DIVIDED.into_iter().enumerate() {
         let case = Case::new(cut, seed % 2 == 1, 4, Rounding::HalfEven, seed);
         let parameters = case.parameters();
         let run = |threads: Threads| {
@@ -557,6 +599,39 @@ fn threads_give_the_bits_of_one() {
             same(&several.1, &one.1, &format!("weights, {threads} threads, {cut:?}"));
             same(&several.2, &one.2, &format!("scales, {threads} threads, {cut:?}"));
             same(&several.3, &one.3, &format!("offsets, {threads} threads, {cut:?}"));
+        }
+    }
+}
+
+/// Every length to some tiles, and every count of candidates, with the levels of symmetric, one-sided and shifted ranges of codes.
+#[test]
+fn residuals_are_those_of_the_oracle_on_every_instruction_set() {
+    const LANES: usize = 3 * BLOCK;
+    for n in (0..=130).chain([511, 512, 513, 1024, 5000]) {
+        let w = random(n as u64, n);
+        let sum_of_squares = w.iter().map(|w| f64::from(*w).powi(2)).sum();
+        let kinds =
+            [(0.3, -2.0, 1.0), (0.01, -128.0, 127.0), (0.1, 0.0, 15.0), (0.004, -200.0, 55.0), (1e3, -2.0, 1.0)];
+        let lane = |lane: usize| -> [f32; 3] {
+            let (step, lowest, highest) = kinds[lane % kinds.len()];
+            [(1.0 + 0.01 * lane as f32) / step, lowest, highest]
+        };
+        let [by_step, lowest, highest]: [Vec<f32>; 3] = [0, 1, 2].map(|of| (0..LANES).map(|at| lane(at)[of]).collect());
+        for isa in Isa::available() {
+            let count = n % (LANES + 1);
+            let (mut errors, mut parts) = (vec![f32::NAN; LANES], vec![f32::NAN; LANES]);
+            let candidates = Candidates {
+                by_step: &by_step,
+                lowest: &lowest,
+                highest: &highest,
+                errors: &mut errors,
+                parts: &mut parts,
+            };
+            isa.run(Residuals { w: &w, squares: sum_of_squares, candidates, count });
+            for at in 0..count {
+                let expected = reference::residual(&w, sum_of_squares, lane(at));
+                assert_eq!([errors[at], parts[at]], expected, "{n} weights, candidate {at} of {count}, {isa:?}");
+            }
         }
     }
 }

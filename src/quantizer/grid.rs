@@ -8,12 +8,13 @@
 
 use super::parameter::Parameter;
 use super::range::{CodeRange, half};
+use super::rounding::{NonFinite, RoundingMode, Seed};
 use super::zeros;
 use crate::calibrate::observer::Observer;
 use crate::calibrate::{self, Calibrated, Calibration, ScaleInit, Target};
 use crate::config::{QatConfig, QuantGranularity};
 use crate::error::Error;
-use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Rounding, Threads};
+use crate::kernels::{CodeBounds, Group, HostPool, Input, Isa, Parameters, Threads};
 use crate::layout::Layout;
 use crate::ste::SteVariant;
 
@@ -24,7 +25,9 @@ pub struct Grid {
     pub(super) bits: u32,
     range: CodeRange,
     symmetric: bool,
-    pub(super) rounding: Rounding,
+    pub(super) rounding: RoundingMode,
+    pub(super) seed: Seed,
+    pub(super) non_finite: NonFinite,
     pub(super) ste: SteVariant,
     pub(super) layout: Layout,
     scales: Vec<f32>,
@@ -76,7 +79,9 @@ impl Grid {
             bits,
             range: CodeRange::Full,
             symmetric: true,
-            rounding: Rounding::HalfAway,
+            rounding: RoundingMode::HalfAway,
+            seed: Seed::default(),
+            non_finite: NonFinite::Zero,
             ste,
             layout: Layout::new(granularity),
             scales: Vec::new(),
@@ -130,14 +135,6 @@ impl Grid {
     pub(crate) fn step_size(&self, group: usize) -> Result<f32, Error> {
         self.check_group(group)?;
         Ok(self.parameters.get(group).step)
-    }
-
-    pub(crate) fn rounding_is_half_even(&self) -> bool {
-        self.rounding == Rounding::HalfEven
-    }
-
-    pub(crate) fn set_rounding_half_even(&mut self, half_even: bool) {
-        self.rounding = if half_even { Rounding::HalfEven } else { Rounding::HalfAway };
     }
 
     pub(crate) fn set_ste(&mut self, ste: SteVariant) -> Result<(), Error> {
@@ -346,8 +343,7 @@ impl Grid {
 
     /// What scales are calibrated for.
     fn target(&self) -> Target {
-        let (bounds, zero_point, rounding) = (self.bounds(), self.home(), self.rounding);
-        Target { bounds, zero_point, symmetric: self.symmetric, rounding }
+        Target { bounds: self.bounds(), zero_point: self.home(), symmetric: self.symmetric }
     }
 
     fn take_over_calibration(&mut self, calibration: Calibration) -> Result<(), Error> {

@@ -13,14 +13,17 @@ mod parameter;
 mod pi;
 mod range;
 mod rotated;
+mod rounding;
 mod state;
 mod tensors;
 mod uniform;
 
 pub use crate::calibrate::ScaleInit;
+pub use crate::kernels::Statistics;
 pub use grid::Grid;
 pub use pi::{PiQuantDifferentiable, init_pi_scale};
 pub use range::CodeRange;
+pub use rounding::{NonFinite, RoundingMode};
 pub use state::quantizer_from_json;
 pub(crate) use state::{MAX_STATE_LENGTH, too_long};
 pub use uniform::UniformQuantizer;
@@ -50,7 +53,10 @@ pub trait DifferentiableQuantizer: Send + Sync {
     /// The codes of `w` and the values that they stand for.
     ///
     /// `code = clamp(round(w / step), -2^(bits-1), 2^(bits-1) - 1)` and `value = code * step`. NaN gives code 0, an infinity
-    /// the code at its end of the range.
+    /// the code at its end of the range, unless [`set_non_finite`](Self::set_non_finite) says otherwise.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] naming the first NaN or infinity under [`NonFinite::Reject`].
     fn forward(&self, w: &[f32]) -> Result<(Vec<i8>, Vec<f32>), Error> {
         let mut codes = zeros(w.len())?;
         let mut values = zeros(w.len())?;
@@ -61,6 +67,19 @@ pub trait DifferentiableQuantizer: Send + Sync {
     /// [`forward`](Self::forward) into the caller's slices, of which either may be left out.
     fn forward_into(&self, w: &[f32], codes: Option<&mut [i8]>, values: Option<&mut [f32]>) -> Result<(), Error> {
         self.grid().forward(w.into(), codes.map(Output::from), values.map(Output::from))
+    }
+
+    /// [`forward_into`](Self::forward_into), and what it does to each group: one of `statistics` for each scale. Sums are
+    /// within 1e-6 of themselves, and their bits do not depend on the machine. An empty tensor leaves them as they are.
+    fn forward_statistics_into(
+        &self,
+        w: &[f32],
+        codes: Option<&mut [i8]>,
+        values: Option<&mut [f32]>,
+        statistics: &mut [Statistics],
+    ) -> Result<(), Error> {
+        let (codes, values) = (codes.map(Output::from), values.map(Output::from));
+        self.grid().forward_statistics(w.into(), codes, values, statistics.into())
     }
 
     /// [`forward`](Self::forward) with the values in place of the weights.
@@ -395,14 +414,47 @@ pub trait DifferentiableQuantizer: Send + Sync {
         self.grid_mut().set_ste(ste)
     }
 
+    /// What happens between two codes.
+    fn rounding(&self) -> RoundingMode {
+        self.grid().rounding()
+    }
+
+    /// Changes what happens between two codes. Calibration rounds half to even where the mode is stochastic.
+    fn set_rounding(&mut self, rounding: RoundingMode) {
+        self.grid_mut().set_rounding(rounding);
+    }
+
     /// Whether halves round to the even code instead of away from zero.
     fn rounds_half_even(&self) -> bool {
-        self.grid().rounding_is_half_even()
+        self.rounding() == RoundingMode::HalfEven
     }
 
     /// Chooses between rounding half to even and half away from zero, the default.
     fn set_rounds_half_even(&mut self, half_even: bool) {
-        self.grid_mut().set_rounding_half_even(half_even);
+        self.set_rounding(if half_even { RoundingMode::HalfEven } else { RoundingMode::HalfAway });
+    }
+
+    /// The seed of stochastic rounding, and the index of each call's first element; both 0 unless set.
+    fn seed(&self) -> (u64, u64) {
+        self.grid().seed()
+    }
+
+    /// Changes what stochastic rounding draws: a function of the seed and of an element's index, counted from `first_element` on.
+    ///
+    /// The same two numbers give the same codes, in backward the ones of forward; a training step wants a seed of its own.
+    /// A tensor that is split over calls gives the codes of one call when each is told where it begins.
+    fn set_seed(&mut self, seed: u64, first_element: u64) {
+        self.grid_mut().set_seed(seed, first_element);
+    }
+
+    /// What forward does with NaNs and infinities.
+    fn non_finite(&self) -> NonFinite {
+        self.grid().non_finite()
+    }
+
+    /// Changes what forward does with NaNs and infinities. Gradients are not affected.
+    fn set_non_finite(&mut self, non_finite: NonFinite) {
+        self.grid_mut().set_non_finite(non_finite);
     }
 }
 

@@ -8,9 +8,10 @@
 //! calls allocate, as no other forward or backward does: the signs of a row, and a rotated copy where no output can hold it.
 
 use super::Grid;
+use super::rounding::NonFinite;
 use crate::calibrate;
 use crate::error::Error;
-use crate::kernels::{Cut, Gradients, Groups, Input, Output, Rotation};
+use crate::kernels::{Cut, Gradients, Groups, Input, Output, Rotation, STATISTICS, Statistics};
 use crate::ste::SteVariant;
 
 impl Grid {
@@ -70,6 +71,28 @@ impl Grid {
             None => {
                 let rotated = rotation.rotated(w, self.threads)?;
                 self.quantize_apart(cut, self.parameters.groups(), rotated[..].into(), codes, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forward, and what it does to the rotated weights of each group.
+    pub(super) fn forward_statistics_rotated(
+        &self,
+        cut: Cut,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+        statistics: Output<'_, Statistics>,
+    ) -> Result<(), Error> {
+        let (rotation, groups) = (self.rotation(w.len())?, self.parameters.groups());
+        match values {
+            Some(values) => rotation.around(w, values, self.threads, |w, values| {
+                self.quantize_any::<STATISTICS>(cut, groups, w, (codes, Some(values)), Some(statistics));
+            }),
+            None => {
+                let rotated = rotation.rotated(w, self.threads)?;
+                self.quantize_any::<STATISTICS>(cut, groups, rotated[..].into(), (codes, None), Some(statistics));
             }
         }
         Ok(())
@@ -136,7 +159,11 @@ impl Grid {
         codes: Option<Output<'_, i8>>,
         values: Option<Output<'_, f32>>,
     ) {
-        self.quantize(cut, groups, w, codes, values);
+        if self.is_stochastic() || self.non_finite == NonFinite::Propagate {
+            self.quantize_any::<0>(cut, groups, w, (codes, values), None);
+        } else {
+            self.quantize(cut, groups, w, codes, values);
+        }
     }
 
     #[inline(never)]

@@ -1,14 +1,16 @@
 //! A quantizer as JSON, and back, bit for bit.
 //!
 //! ```json
-//! {"format":"diffquant.quantizer","version":"1.0","bits":4,"pi_k":null,"code_range":"Full","symmetric":true,
+//! {"format":"diffquant.quantizer","version":"1.1","bits":4,"pi_k":null,"code_range":"Full","symmetric":true,
 //!  "rounding":"HalfAway","ste_variant":"Lsq","granularity":"PerChannel","channels":2,"shape":null,"axis":null,
-//!  "use_incoherence":false,"rotation_seed":0,"scales":[0.1,0.25],"zero_points":null,"offsets":null}
+//!  "use_incoherence":false,"rotation_seed":0,"seed":0,"first_element":0,"non_finite":"Zero","scales":[0.1,0.25],"zero_points":null,"offsets":null}
 //! ```
 //!
 //! - `format` and `version` come first in what is judged, whatever else there is. A reader of version 1.x reads every 1.y: it
 //!   ignores fields that it does not know, and takes fields that are absent, from `channels` on but for `scales`, as null.
 //!   Another major version is refused.
+//! - 1.1 added `seed`, `first_element`, `non_finite` and the rounding `"Stochastic"`. A text without them means 0, 0 and `"Zero"`; a reader
+//!   of 1.0 refuses that rounding, and loses the others.
 //! - `ste_variant` and `granularity` are written as in a configuration, see [`QatConfig`](crate::QatConfig).
 //! - `channels` is their number where no shape was declared; `shape`, with the `axis` of the channels or blocks, is one that means the
 //!   same as the one that was declared, with dimensions multiplied together where nothing depends on them.
@@ -20,10 +22,10 @@
 //! Nothing here trusts the text: numbers per group are counted before memory is asked for, and every value goes through the check that guards its setter.
 
 use super::range::CodeRange;
+use super::rounding::{NonFinite, RoundingMode};
 use super::{DifferentiableQuantizer, Grid, PiQuantDifferentiable, UniformQuantizer};
 use crate::config::QuantGranularity;
 use crate::error::Error;
-use crate::kernels::Rounding;
 use crate::layout::{Layout, check_dimensions};
 use crate::ste::SteVariant;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, SeqAccess, Visitor};
@@ -37,7 +39,7 @@ use std::str::FromStr;
 const FORMAT: &str = "diffquant.quantizer";
 
 /// The version that is written; of those with the same major number, every one is read.
-const VERSION: &str = "1.0";
+const VERSION: &str = "1.1";
 const MAJOR: u32 = 1;
 
 /// Longest text that is read: some twenty million groups.
@@ -63,7 +65,7 @@ struct State<'a, Shape, Scales, ZeroPoints, Offsets> {
     pi_k: Option<u32>,
     code_range: CodeRange,
     symmetric: bool,
-    rounding: Rounding,
+    rounding: RoundingMode,
     ste_variant: SteVariant,
     granularity: QuantGranularity,
     channels: Option<usize>,
@@ -73,6 +75,12 @@ struct State<'a, Shape, Scales, ZeroPoints, Offsets> {
     use_incoherence: bool,
     #[serde(default)]
     rotation_seed: u64,
+    #[serde(default)]
+    seed: u64,
+    #[serde(default)]
+    first_element: u64,
+    #[serde(default)]
+    non_finite: NonFinite,
     scales: Scales,
     zero_points: Option<ZeroPoints>,
     offsets: Option<Offsets>,
@@ -108,6 +116,9 @@ impl Grid {
             axis: shape.map(|(_, axis)| axis),
             use_incoherence: self.is_incoherent(),
             rotation_seed: self.rotation_seed(),
+            seed: self.seed.seed,
+            first_element: self.seed.first_element,
+            non_finite: self.non_finite,
             scales: self.scales(),
             zero_points: (0..groups)
                 .any(|group| self.zero_point(group) != home)
@@ -149,7 +160,9 @@ impl Grid {
         if let Some(text) = state.offsets {
             grid.set_offsets(numbers("offsets", text, layout.groups())?[..].into())?;
         }
-        grid.rounding = state.rounding;
+        grid.set_rounding(state.rounding);
+        grid.set_seed(state.seed, state.first_element);
+        grid.set_non_finite(state.non_finite);
         grid.set_incoherent(state.use_incoherence);
         grid.set_rotation_seed(state.rotation_seed);
         Ok(grid)

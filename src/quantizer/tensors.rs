@@ -1,11 +1,13 @@
 //! What a grid does to tensors: the calls into the kernels.
 
 use super::grid::{Grid, check_length, check_optional};
+use super::rounding::NonFinite;
 use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
-    Clipped, Cut, Dequantize, Ewgs, EwgsSigned, Factor, Gradients, Groups, Input, Lsq, Output, Parameters, PassThrough,
-    Quantize, RangeClipped, ScaleGradient, Walk, WeightGradient,
+    AnyEstimator, Clipped, Cut, Dequantize, EstimatorKind, Ewgs, EwgsSigned, Factor, Gradients, GradientsByChance,
+    Groups, Input, Lsq, Output, Parameters, PassThrough, Quantize, QuantizeAny, RangeClipped, STATISTICS,
+    ScaleGradient, Statistics, Threads, Walk, WeightGradient,
 };
 use crate::ste::SteVariant;
 
@@ -50,6 +52,24 @@ macro_rules! with_ranged_estimator {
     };
 }
 
+/// The estimator that `ste` names, chosen when the program runs.
+fn any_estimator(ste: SteVariant) -> AnyEstimator {
+    match ste {
+        SteVariant::Standard | SteVariant::LearnedStepSize => AnyEstimator(EstimatorKind::PassThrough, 0.0),
+        SteVariant::Clipped { clip_val } => AnyEstimator(EstimatorKind::Clipped, clip_val),
+        SteVariant::Ewgs { lambda } => AnyEstimator(EstimatorKind::Ewgs, lambda),
+        SteVariant::RangeClipped => AnyEstimator(EstimatorKind::RangeClipped, 0.0),
+        SteVariant::EwgsSigned { delta } => AnyEstimator(EstimatorKind::EwgsSigned, delta),
+        SteVariant::Lsq | SteVariant::LsqPlus => AnyEstimator(EstimatorKind::Lsq, 0.0),
+    }
+}
+
+/// Not inlined: once for all that draw.
+#[inline(never)]
+fn run_gradients_by_chance(walk: Walk<'_, GradientsByChance<'_>, 2>, threads: Threads) {
+    walk.run_on(threads);
+}
+
 // What is `pub(crate)` is not marked for inlining: through the provided methods of the public trait, each crate that uses one would
 // compile the kernels again.
 impl Grid {
@@ -62,13 +82,31 @@ impl Grid {
         let cut = self.layout.cut(w.len())?;
         check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
-        if self.rotates(w.len()) {
-            return self.forward_rotated(cut, w, codes, values);
+        if self.incoherent || self.is_stochastic() || self.non_finite != NonFinite::Zero {
+            return self.forward_any(cut, w, codes, values);
         }
         self.quantize(cut, self.parameters.groups(), w, codes, values);
         Ok(())
     }
 
+    /// Forward, with more than the plain one. Apart, so that it stays as short as it is.
+    #[cold]
+    fn forward_any(
+        &self,
+        cut: Cut,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+    ) -> Result<(), Error> {
+        self.check_finite(w)?;
+        if self.rotates(w.len()) {
+            return self.forward_rotated(cut, w, codes, values);
+        }
+        self.quantize_apart(cut, self.parameters.groups(), w, codes, values);
+        Ok(())
+    }
+
+    /// Quantizes what is checked, to nearest.
     #[inline(always)]
     pub(super) fn quantize(
         &self,
@@ -78,8 +116,46 @@ impl Grid {
         codes: Option<Output<'_, i8>>,
         values: Option<Output<'_, f32>>,
     ) {
-        let work = Quantize::new(w, codes, values, self.bounds(), self.rounding);
+        let work = Quantize::new(w, codes, values, self.bounds(), self.nearest());
         Walk { work, cut, groups }.run_on(self.threads);
+    }
+
+    /// Quantizes what is checked, in whichever way.
+    pub(super) fn quantize_any<const TOTALS: usize>(
+        &self,
+        cut: Cut,
+        groups: Groups<'_>,
+        w: Input<'_, f32>,
+        (codes, values): (Option<Output<'_, i8>>, Option<Output<'_, f32>>),
+        statistics: Option<Output<'_, Statistics>>,
+    ) {
+        let (bounds, rounding) = (self.bounds(), self.any_rounding());
+        let propagates = self.non_finite == NonFinite::Propagate;
+        let work = QuantizeAny::<TOTALS> { w, codes, values, statistics, groups, bounds, rounding, propagates };
+        Walk { work: work.streaming(), cut, groups }.run_on(self.threads);
+    }
+
+    /// Forward, and what it does to each group.
+    pub(crate) fn forward_statistics(
+        &self,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+        statistics: Output<'_, Statistics>,
+    ) -> Result<(), Error> {
+        let cut = self.layout.cut(w.len())?;
+        check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
+        check_optional("values", values.as_ref().map(Output::len), w.len())?;
+        check_length("statistics", statistics.len(), self.groups())?;
+        self.check_finite(w)?;
+        if w.len() == 0 {
+            return Ok(());
+        }
+        if self.rotates(w.len()) {
+            return self.forward_statistics_rotated(cut, w, codes, values, statistics);
+        }
+        self.quantize_any::<STATISTICS>(cut, self.parameters.groups(), w, (codes, values), Some(statistics));
+        Ok(())
     }
 
     /// Forward with scales of this call's own, from the largest magnitude of each group.
@@ -143,7 +219,12 @@ impl Grid {
         grad_out: Input<'_, f32>,
         grad_w: Output<'_, f32>,
     ) {
-        let (bounds, rounding) = (self.bounds(), self.rounding);
+        let (bounds, rounding) = (self.bounds(), self.nearest());
+        if self.is_stochastic() && self.ste.looks_at_rounding(values.is_some()) {
+            let (random, estimator) = (self.random(), any_estimator(self.ste));
+            let work = GradientsByChance::of_weights(w, grad_out, Some(grad_w), bounds, random, estimator);
+            return run_gradients_by_chance(Walk { work, cut, groups: self.parameters.groups() }, self.threads);
+        }
         with_estimator!(self.ste, |estimator| {
             let work = WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, estimator);
             if work.ignores_groups() {
@@ -187,10 +268,15 @@ impl Grid {
         grad_out: Input<'_, f32>,
         gradients: Gradients<'_>,
     ) {
-        let (bounds, rounding, threads) = (self.bounds(), self.rounding, self.threads);
+        let (bounds, rounding, threads) = (self.bounds(), self.nearest(), self.threads);
         let levels = if self.ste.reads_range() { f64::from(bounds.max) } else { f64::from(self.num_levels()) };
         let factor = Factor { numerator: f64::from(self.parameter.step_per_scale()), levels };
         let groups = self.parameters.groups();
+        if self.is_stochastic() {
+            let estimator = any_estimator(self.ste);
+            let work = GradientsByChance::new(w, grad_out, gradients, factor, bounds, self.random(), estimator);
+            return run_gradients_by_chance(Walk { work, cut, groups }, threads);
+        }
         if gradients.offsets.is_some() {
             with_ranged_estimator!(self.ste, |estimator| {
                 let work = ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);

@@ -136,6 +136,29 @@ fn a_percentile_is_the_nearest_rank_of_the_magnitudes_or_of_both_ends() {
     }
 }
 
+/// 99.9 is no f32: the next one is more, and would ask for the 1000th of 1000.
+#[test]
+fn a_percentage_means_the_decimal_that_was_written() {
+    for (percentage, rank) in [(99.9f32, 999), (99.7, 997), (0.1, 1), (33.3, 333), (99.95, 1000), (100.0, 1000)] {
+        let w: Vec<f32> = (1..=1000).map(|at| at as f32).collect();
+        let mut quantizer = UniformQuantizer::new(4, SteVariant::Standard).unwrap();
+        quantizer.init_scale_with(ScaleInit::Percentile(percentage), &w).unwrap();
+        assert_eq!(quantizer.scale(), rank as f32 / 7.5, "{percentage} %");
+    }
+}
+
+/// Sums of such magnitudes are beyond f32.
+#[test]
+fn lsq_knows_the_mean_of_weights_near_the_largest_float() {
+    for n in [40, 5000] {
+        let mut quantizer = UniformQuantizer::new(8, SteVariant::Standard).unwrap();
+        let w: Vec<f32> = (0..n).map(|at| if at % 2 == 0 { 3e38 } else { -1e38 }).collect();
+        quantizer.init_scale_with(ScaleInit::Lsq, &w).unwrap();
+        let expected = 2.0 * 2e38 / 127f64.sqrt();
+        assert!((f64::from(quantizer.scale()) / expected - 1.0).abs() < 1e-6, "{n} weights: {}", quantizer.scale());
+    }
+}
+
 #[test]
 fn a_percentage_out_of_range_is_refused() {
     let mut quantizer = UniformQuantizer::new(4, SteVariant::Standard).unwrap();
@@ -217,7 +240,7 @@ fn a_group_of_zeros_gets_scale_1_and_a_weight_that_is_not_finite_is_named() {
 fn weights_of_any_size_give_scales_that_are_finite_and_positive() {
     for method in METHODS {
         for symmetric in [true, false] {
-            for size in [1e-45f32, 1e-40, 1e-20, 1e20, 1e36] {
+            for size in [1e-45f32, 1e-40, 1e-20, 1e20, 1e36, 2e38] {
                 let mut quantizer = UniformQuantizer::new(8, SteVariant::Standard).unwrap();
                 quantizer.set_symmetric(symmetric);
                 let w: Vec<f32> = (0..40).map(|at| size * (at as f32 / 20.0 - 0.9)).collect();

@@ -2,8 +2,8 @@
 
 use crate::cases::{Case, Layout, Settings, bits, layouts, settings};
 use crate::oracle::{Element, Grid, Sum, scale_factor};
-use crate::random::Random;
-use diffquant::{CodeRange, Error, QuantGranularity, SteVariant};
+use crate::random::{Random, draw};
+use diffquant::{CodeRange, Error, QuantGranularity, RoundingMode, SteVariant};
 
 const ESTIMATORS: [SteVariant; 8] = [
     SteVariant::Standard,
@@ -20,7 +20,18 @@ fn same(a: f32, b: f32) -> bool {
     a == b || (a.is_nan() && b.is_nan())
 }
 
-/// Everything that a case computes backwards.
+/// What an element of a case is quantized to.
+fn element_of(case: &Case, at: usize, w: f32, group: usize) -> Element {
+    let (quantizer, group) = (&case.quantizer, &case.groups[group]);
+    if quantizer.rounding() == RoundingMode::Stochastic {
+        let (seed, first) = quantizer.seed();
+        Element::drawn(w, &case.grid, group, draw(seed, first + at as u64, case.grid.bits))
+    } else {
+        Element::new(w, &case.grid, group)
+    }
+}
+
+/// Everything that a case computes backwards, from what it computes forwards.
 fn check(case: &Case, seed: u64) {
     let random = &mut Random::new(seed);
     let groups = case.layout.groups();
@@ -29,12 +40,14 @@ fn check(case: &Case, seed: u64) {
     let grad_out = random.many(n, |random| if random.below(20) == 0 { 0.0 } else { random.gaussian() });
     let (quantizer, ste) = (&case.quantizer, case.quantizer.ste_variant());
 
-    let (_, values) = quantizer.forward(&w).unwrap();
+    let (codes, values) = quantizer.forward(&w).unwrap();
     let grad_w = quantizer.backward(&w, &values, &grad_out).unwrap();
     let mut sums = vec![(Sum::default(), Sum::default()); case.groups.len()];
     for at in 0..n {
         let (group, g) = (groups[at], grad_out[at]);
-        let element = Element::new(w[at], &case.grid, &case.groups[group]);
+        let element = element_of(case, at, w[at], group);
+        assert_eq!(codes[at], element.code, "{case}, element {at} of seed {seed}: {element:?}");
+        assert!(same(values[at], element.value), "{case}, element {at} of seed {seed}: {} {element:?}", values[at]);
         let (expected, tolerance) = element.weight_gradient(ste, g);
         let found = grad_w[at];
         let agree = same(found, expected) || f64::from((found - expected).abs()) <= tolerance;
@@ -103,6 +116,22 @@ fn gradients_are_those_of_the_formulas_for_every_granularity_and_estimator() {
         }
     }
     assert!(cases > 1000, "{cases}");
+}
+
+/// The same where the codes are drawn: backward knows what forward drew.
+#[test]
+fn gradients_are_those_of_the_formulas_where_codes_are_drawn() {
+    for (index, layout) in layouts().iter().enumerate() {
+        for (estimator, ste) in ESTIMATORS.into_iter().enumerate() {
+            let seed = (1 << 30) + (1000 * index + 10 * estimator) as u64;
+            let random = &mut Random::new(seed);
+            let settings = settings(index + estimator, random);
+            let mut case = Case::new(format!("seed {seed}"), layout, settings, ste, random);
+            case.quantizer.set_rounding(RoundingMode::Stochastic);
+            case.quantizer.set_seed(random.bits(), random.bits() >> random.below(60) >> 1);
+            check(&case, seed);
+        }
+    }
 }
 
 /// Every combination of settings, on one layout of runs and one of rows.

@@ -167,6 +167,7 @@ fn all_excesses(symmetric: bool, groups: usize, n: usize) -> Vec<f64> {
 }
 
 /// The bound is 0.1 %. Of groups as small as 32 weights a few may miss it, whose best step is far from where it is likely.
+/// (With many more groups, see `many_times`, a few larger ones with a free zero point do, too: docs/methods.md says how many.)
 fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
     let mut missed = Vec::new();
     for (n, groups) in sizes {
@@ -182,7 +183,7 @@ fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
         );
         println!("{summary}");
         let allowed = if n > 32 { 0 } else { all.len() / 100 };
-        if above > allowed || at(0.5) > 1e-5 || at(1.0) > 0.5 {
+        if above > allowed || at(0.5) > 1e-4 || at(1.0) > 0.5 {
             missed.push(summary);
         }
     }
@@ -197,6 +198,44 @@ fn the_error_of_symmetric_scales_is_within_a_thousandth_of_the_smallest() {
 #[test]
 fn the_error_of_asymmetric_scales_is_within_a_thousandth_of_the_smallest() {
     check(false, [(4096, 1), (256, 1), (32, 6)].map(many_times));
+}
+
+/// One scale for a tensor, for a channel of 1024 and for a block of 32, at the widths in use: every group, of normal weights, of
+/// Laplace's and of uniform ones, against every step of a dense grid with its best neighbour, or every assignment there is.
+#[test]
+fn per_tensor_per_channel_and_per_block_the_error_is_within_a_thousandth_of_the_smallest() {
+    for (granularity, n, groups) in [
+        (QuantGranularity::PerTensor, 1 << 16, 1),
+        (QuantGranularity::PerChannel, 1024, 16),
+        (QuantGranularity::PerBlock { block_size: 32 }, 32, 256),
+    ] {
+        for (name, draw) in &DISTRIBUTIONS[..3] {
+            for bits in [2, 3, 4, 8] {
+                let random = &mut Random::new(u64::from(bits));
+                let w: Vec<f32> = (0..groups * n).map(|at| draw(random, at % n) as f32).collect();
+                let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+                quantizer.set_granularity(granularity).unwrap();
+                quantizer.set_shape(&[groups, n], 0).unwrap();
+                if let QuantGranularity::PerBlock { .. } = granularity {
+                    quantizer.set_shape(&[groups, n], 1).unwrap();
+                }
+                quantizer.init_scale_with(ScaleInit::Mse, &w).unwrap();
+                assert_eq!(quantizer.scales().len(), groups);
+                let (min, max) = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+                for (w, scale) in w.chunks(n).zip(quantizer.scales()) {
+                    let sorted = Sorted::new(w);
+                    let error = sorted.fit((*scale).into(), min, max).error;
+                    let covering = sorted.w[n - 1] / f64::from(max);
+                    let smallest = if n > 10_000 {
+                        sorted.sweep(covering / 20.0, covering * 1.5, 20_000, min, max)
+                    } else {
+                        sorted.smallest_error(bits, true)
+                    };
+                    assert!(error <= smallest * 1.001, "{name}, {bits} bits, {n} weights: {error}, not {smallest}");
+                }
+            }
+        }
+    }
 }
 
 /// As many times more groups as the environment asks for: `DIFFQUANT_MANY_GROUPS=20 cargo test --test methods mse`.
@@ -257,6 +296,27 @@ fn weights_that_are_on_a_grid_are_kept() {
                 "{bits} bits, symmetric {symmetric}: {worst} off, {}",
                 quantizer.scale()
             );
+        }
+    }
+}
+
+/// A power of two changes the scale by itself and nothing else, however far from 1 the weights are.
+#[test]
+fn weights_times_a_power_of_two_get_scales_times_it() {
+    for symmetric in [true, false] {
+        for bits in [2, 4, 8] {
+            let random = &mut Random::new(bits.into());
+            let w: Vec<f32> = (0..300).map(|_| random.gaussian() as f32).collect();
+            let calibrated = |power: i32| {
+                let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+                quantizer.set_symmetric(symmetric);
+                let scaled: Vec<f32> = w.iter().map(|w| w * 2f32.powi(power)).collect();
+                quantizer.init_scale_with(ScaleInit::Mse, &scaled).unwrap();
+                (quantizer.scale() / 2f32.powi(power), quantizer.zero_point(0))
+            };
+            for power in (-100..=100).step_by(20) {
+                assert_eq!(calibrated(power), calibrated(0), "{bits} bits, symmetric {symmetric}, 2^{power}");
+            }
         }
     }
 }

@@ -76,10 +76,19 @@ pub struct Element {
 
 impl Element {
     pub fn new(w: f32, grid: &Grid, group: &Group) -> Element {
+        Element::rounded(w, grid, group, |quotient| grid.round(quotient))
+    }
+
+    /// Of stochastic rounding, by the number that was drawn, between -1/2 and 1/2.
+    pub fn drawn(w: f32, grid: &Grid, group: &Group, draw: f32) -> Element {
+        Element::rounded(w, grid, group, |quotient| (quotient + draw).round_ties_even())
+    }
+
+    fn rounded(w: f32, grid: &Grid, group: &Group, round: impl Fn(f32) -> f32) -> Element {
         let (lowest, highest) = grid.levels(group);
         let from_offset = w - group.offset;
         let quotient = from_offset / group.step;
-        let rounded = grid.round(quotient);
+        let rounded = round(quotient);
         let level = if quotient.is_nan() { 0 } else { rounded.clamp(lowest as f32, highest as f32) as i32 };
         let value = level as f32 * group.step;
         Element {

@@ -46,6 +46,22 @@ impl Random {
     }
 }
 
+/// What stochastic rounding to `bits` draws for an element, as `include/diffquant.h` says: Philox4x32-10.
+pub fn draw(seed: u64, element: u64, bits: u32) -> f32 {
+    let counter = element / 64 * 8 + element % 16 / 2;
+    let mut numbers = [(counter >> 32) as u32, counter as u32, 0, 0];
+    let mut key = [seed as u32, (seed >> 32) as u32];
+    for _ in 0..10 {
+        let [first, second] = [(0xD251_1F53, 0), (0xCD9E_8D57, 2)].map(|(by, at)| by * u64::from(numbers[at]));
+        let [high, low] = [32, 0].map(|shift| [(first >> shift) as u32, (second >> shift) as u32]);
+        numbers = [high[1] ^ numbers[1] ^ key[0], low[1], high[0] ^ numbers[3] ^ key[1], low[0]];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    let word = [1, 0, 3, 2][(element % 32 / 16 * 2 + element % 2) as usize];
+    let number = numbers[word].rotate_left(if element % 64 < 32 { 0 } else { 16 });
+    number as i32 as f32 * (2.0f64.powi(-32) - 2.0f64.powi(bits as i32 - 55)) as f32
+}
+
 /// N(0, 1) from two places in (0, 1), by Box and Muller.
 pub fn gaussian_at(radius: f64, angle: f64) -> f64 {
     (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()

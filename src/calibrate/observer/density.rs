@@ -3,6 +3,7 @@
 //! Bins end where the range of the data does, so that the extremes are exact, and all data in one place stay there. The first bin
 //! of each sign, which has the zeros, is 2^-130 wide.
 
+use super::super::percentile::rank;
 use super::group::Group;
 use super::histogram::Row;
 use crate::error::Error;
@@ -115,7 +116,7 @@ impl Density {
     /// Where at least `fraction` of the elements, of which there is one, are no larger; that of all of them is the largest.
     pub(super) fn quantile(&self, fraction: f64) -> f64 {
         let count = self.count();
-        let rank = (fraction * count).ceil().clamp(1.0, count);
+        let rank = rank(fraction, count);
         let mut below = 0.0;
         for piece in &self.pieces {
             if below + piece.count >= rank {

@@ -1,10 +1,12 @@
 //! `diffquant_quantizer`: a quantizer behind a handle.
 //!
-//! `mod` makes, copies and frees one; `settings`, `shape` and `range` are what can be set and asked; `calibrate` is how scales
-//! come about; `incoherence` whether weights are rotated; `threads` who runs it; `tensors` is the work;
-//! `state` is all of it as text.
+//! `mod` makes, copies and frees one; `settings`, `rounding`, `shape` and `range` are what can be set and asked; `calibrate` is how
+//! scales come about; `incoherence` whether weights are rotated; `threads` who runs it; `tensors` is the work, `statistics` the
+//! work with an account of it; `state` is all of it as text.
 
 mod settings;
+
+mod rounding;
 
 mod shape;
 
@@ -18,14 +20,18 @@ mod state;
 
 mod tensors;
 
+mod statistics;
+
 mod threads;
 
 pub use calibrate::*;
 pub use incoherence::*;
 pub use range::*;
+pub use rounding::*;
 pub use settings::*;
 pub use shape::*;
 pub use state::*;
+pub use statistics::*;
 pub use tensors::*;
 pub use threads::*;
 

@@ -3,10 +3,7 @@
 use super::diffquant_quantizer;
 use crate::capi::pointer::{self, Span};
 use crate::capi::status::{diffquant_status, report};
-use crate::capi::ste::{
-    DIFFQUANT_ROUNDING_HALF_AWAY, DIFFQUANT_ROUNDING_HALF_EVEN, diffquant_rounding, diffquant_ste, half_even_from_c,
-    ste_from_c, ste_to_c,
-};
+use crate::capi::ste::{diffquant_ste, ste_from_c, ste_to_c};
 use crate::error::Error;
 use crate::kernels::Input;
 use crate::quantizer::Grid;
@@ -117,43 +114,6 @@ pub unsafe extern "C" fn diffquant_quantizer_ste(
             pointer::write_and_optional(("ste", ste, constant), ("ste_param", ste_param, parameter))
         }
     })
-}
-
-/// Changes what happens halfway between two codes.
-///
-/// @param quantizer the quantizer to change
-/// @param rounding a DIFFQUANT_ROUNDING constant
-/// @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; UNSUPPORTED for STOCHASTIC; NULL_POINTER
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn diffquant_quantizer_set_rounding(
-    quantizer: *mut diffquant_quantizer,
-    rounding: diffquant_rounding,
-) -> diffquant_status {
-    // SAFETY: the handle keeps the header's conventions.
-    unsafe {
-        change(quantizer, |grid| {
-            grid.set_rounding_half_even(half_even_from_c(rounding)?);
-            Ok(())
-        })
-    }
-}
-
-/// What happens halfway between two codes.
-///
-/// @param quantizer the quantizer to read
-/// @param out receives the DIFFQUANT_ROUNDING constant
-/// @return DIFFQUANT_STATUS_OK; NULL_POINTER
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn diffquant_quantizer_rounding(
-    quantizer: *const diffquant_quantizer,
-    out: *mut diffquant_rounding,
-) -> diffquant_status {
-    // SAFETY: both pointers keep the header's conventions.
-    unsafe {
-        read(quantizer, out, |grid| {
-            Ok(if grid.rounding_is_half_even() { DIFFQUANT_ROUNDING_HALF_EVEN } else { DIFFQUANT_ROUNDING_HALF_AWAY })
-        })
-    }
 }
 
 /// How many scales there are: 1 per tensor, the channels, tokens or blocks of the shape, or the channel count; 0 per token

@@ -13,12 +13,13 @@ use std::ffi::c_char;
 /// To learn the length, call with cap = 0. Threads (diffquant_quantizer_set_threads, diffquant_quantizer_set_parallel_for) are
 /// left out: they are the process's. Allocates nothing. The fields:
 ///
-/// - format: "diffquant.quantizer"; version: "1.0", a major and a minor number;
+/// - format: "diffquant.quantizer"; version: "1.1", a major and a minor number;
 /// - bits; pi_k: k, or null for a uniform quantizer; code_range: "Full", "Narrow" or "Unsigned"; symmetric: true or false;
-///   rounding: "HalfAway" or "HalfEven"; ste_variant and granularity: as in the JSON of a configuration;
+///   rounding: "HalfAway", "HalfEven" or "Stochastic"; ste_variant and granularity: as in the JSON of a configuration;
 /// - channels: how many, per channel without a shape, else null; shape and axis: a shape that means the same as the one that was
 ///   declared, null without one;
 /// - use_incoherence: true or false; rotation_seed: a whole number below 2^64;
+/// - seed and first_element (diffquant_quantizer_set_seed): whole numbers below 2^64; non_finite: "Zero", "Propagate" or "Reject";
 /// - scales: one float per group, in the order of diffquant_granularity, with the digits that tell it from every other float;
 ///   zero_points: whole numbers, null where all are the range's; offsets: floats, null where all are 0.
 ///
@@ -44,7 +45,8 @@ pub unsafe extern "C" fn diffquant_quantizer_to_json(
 /// Makes the quantizer whose state diffquant_quantizer_to_json wrote, bit for bit; it uses one thread until told otherwise.
 ///
 /// Every state of version 1.x is read: fields that this version does not know are ignored, and pi_k, channels, shape, axis,
-/// zero_points and offsets may be absent for null, use_incoherence for false, rotation_seed for 0. A state of another major version is refused
+/// zero_points and offsets may be absent for null, use_incoherence for false, rotation_seed, seed and first_element for 0, non_finite for "Zero"
+/// (the last three came with 1.1, as did "Stochastic"). A state of another major version is refused
 /// with UNSUPPORTED and a message that names it. Values are judged as by the functions that set them.
 ///
 /// @param json UTF-8 text; a NUL at the end is not needed

@@ -10,15 +10,17 @@ use crate::kernels::Gradients;
 /// value = (code - zero_point) * step + offset.
 ///
 /// In a new quantizer zero points and offsets are 0, and qmin and qmax are -2^(bits-1) and 2^(bits-1) - 1. The quotient is the
-/// IEEE one. NaN gives the zero point, an infinity the code at its end of the range; without an offset a value is never
-/// -0.0. Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
+/// IEEE one. NaN gives the zero point, an infinity the code at its end of the range, unless diffquant_quantizer_set_non_finite
+/// says otherwise; without an offset a value is never -0.0. Allocates nothing, unless weights are rotated
+/// (diffquant_quantizer_set_incoherence).
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights
 /// @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
 /// @param codes receives n codes; may be NULL
 /// @param values receives n values; may be NULL, may be w itself
-/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+/// @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; NON_FINITE under the policy REJECT; OVERLAP; NULL_POINTER; MISALIGNED;
+///         SIZE_OVERFLOW; OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn diffquant_quantizer_forward(
     quantizer: *const diffquant_quantizer,
@@ -40,7 +42,12 @@ pub unsafe extern "C" fn diffquant_quantizer_forward(
 
 /// Refuses the buffers of a forward call that overlap; their spans.
 #[inline]
-fn check_forward(w: *const f32, n: usize, codes: *mut i8, values: *mut f32) -> Result<(Span, Span, Span), Error> {
+pub(super) fn check_forward(
+    w: *const f32,
+    n: usize,
+    codes: *mut i8,
+    values: *mut f32,
+) -> Result<(Span, Span, Span), Error> {
     let w_span = Span::of("w", w, n)?;
     let codes_span = Span::of_optional("codes", codes, n)?;
     let values_span = Span::of_optional("values", values, n)?;
@@ -56,7 +63,8 @@ fn check_forward(w: *const f32, n: usize, codes: *mut i8, values: *mut f32) -> R
 ///
 /// @param quantizer the quantizer; safe to share between threads
 /// @param w n weights, as given to forward
-/// @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them
+/// @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them, under
+///        STOCHASTIC rounding with the draws of the same seed
 /// @param grad_out n gradients of the loss by each value
 /// @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
 /// @param grad_w receives n gradients of the loss by each weight; may be grad_out itself

@@ -20,6 +20,7 @@ pub(super) use plain::Plain;
 pub(super) use x86::{Avx2, Avx512, Sse2};
 
 use super::BLOCK;
+use super::random::Start;
 use std::ops::IndexMut;
 
 /// Registers that [`Floats::sums`] adds up at a time.
@@ -190,6 +191,12 @@ pub(crate) trait Vectors: Copy {
 
     /// Bytes as floats.
     fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block;
+
+    /// Draws, see [`super::random`].
+    ///
+    /// # Safety
+    /// `draws` is valid for writes of the draws of `groups` groups.
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32);
 
     /// Reads a block.
     ///

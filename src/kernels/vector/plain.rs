@@ -1,6 +1,7 @@
 //! A block as an array, in plain Rust: what the compiler makes of its loops is up to it.
 
 use super::{BLOCK, Floats, NO_FRACTION, SEVERAL, Vectors};
+use crate::kernels::random::{Start, draw_plain};
 
 /// A whole block as one register. (Arrays of four were tried: eight of them, unrolled, took the compiler ten minutes.)
 #[derive(Clone, Copy)]
@@ -237,6 +238,12 @@ impl Vectors for Plain {
 
     const FUSES: bool = cfg!(target_arch = "aarch64");
     const SPECIALISES: bool = false;
+
+    #[inline(always)]
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { draw_plain(start, low, groups, draws) }
+    }
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {

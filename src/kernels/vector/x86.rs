@@ -3,6 +3,7 @@
 
 use super::{BLOCK, Floats, NO_FRACTION, SEVERAL, Vectors};
 use crate::kernels::buffer::copy_few;
+use crate::kernels::random::{Start, draw_avx2, draw_avx512, draw_sse2};
 use std::arch::x86_64::*;
 
 /// [`Floats`] for a register, by the names of its intrinsics; what differs in more than names is in `$rest`.
@@ -356,6 +357,12 @@ impl Vectors for Sse2 {
     const SPECIALISES: bool = false;
 
     #[inline(always)]
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
+        // SAFETY: SSE2 is part of x86-64; the caller's promise.
+        unsafe { draw_sse2(start, low, groups, draws) }
+    }
+
+    #[inline(always)]
     fn splat(number: f32) -> Self::Block {
         [__m128::splat(number); 8]
     }
@@ -437,6 +444,12 @@ impl Vectors for Avx2 {
 
     const FUSES: bool = true;
     const SPECIALISES: bool = true;
+
+    #[inline(always)]
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
+        // SAFETY: the module's promise; the caller's promise.
+        unsafe { draw_avx2(start, low, groups, draws) }
+    }
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {
@@ -535,6 +548,12 @@ impl Vectors for Avx512 {
 
     const FUSES: bool = true;
     const SPECIALISES: bool = true;
+
+    #[inline(always)]
+    unsafe fn draw(start: &Start<'_>, low: u64, groups: usize, draws: *mut f32) {
+        // SAFETY: the module's promise; the caller's promise.
+        unsafe { draw_avx512(start, low, groups, draws) }
+    }
 
     #[inline(always)]
     fn splat(number: f32) -> Self::Block {
