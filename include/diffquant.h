@@ -385,8 +385,8 @@ typedef uint32_t diffquant_isa;
 
 /**
  * To either of the two codes around v, the upper one with a probability of v minus the lower one, so that the mean over draws
- * is v; a whole v stays, and codes are clamped afterwards. Probabilities are exact to 2^(bits-24), which is what f32 leaves of the
- * fraction of v.
+ * is v; a whole v stays, and codes are clamped afterwards. Probabilities are exact to 2^(bits-23), about what f32 leaves of the
+ * fraction of a v near 2^bits.
  *
  * The code less the zero point is v + u in f32, rounded half to even. u comes from Philox4x32-10 (Salmon et al. 2011) with the key
  * (low, high half of the seed) and the counters (high, low half of c, 0, 0). Element i of the tensor has a word of counter c =
@@ -1799,7 +1799,7 @@ diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quant
  * @param statistics receives one struct for each scale, in the order of diffquant_granularity
  * @param count the number of scales, as diffquant_quantizer_scale_count tells
  * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH, also for another count; NO_SHAPE; NON_FINITE under the policy REJECT; OVERLAP;
- *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_forward_statistics(const diffquant_quantizer *quantizer,
                                                         const float *w,
