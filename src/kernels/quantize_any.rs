@@ -14,8 +14,9 @@ use super::walk::{Sum, Work, join_lanes};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 
-/// How a quotient becomes a whole number, chosen when the program runs.
+/// How a quotient becomes a whole number, chosen when the program runs. There is one for a call, and a box would allocate.
 #[derive(Clone, Copy)]
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum AnyRounding {
     Nearest(Rounding),
     Stochastic(Random),

@@ -49,7 +49,7 @@ pub(super) fn draw(seed: u64, element: u128, bits: u32) -> f32 {
     let counter = (group * 8 + place % 16 / 2) as u64;
     let numbers = philox([(counter >> 32) as u32, counter as u32, 0, 0], [seed as u32, (seed >> 32) as u32]);
     let number = numbers[[1, 0, 3, 2][(place % 32 / 16 * 2 + place % 2) as usize]];
-    let number = if place < 32 { number } else { number << 16 | number >> 16 };
+    let number = if place < 32 { number } else { number.rotate_left(16) };
     let unit = (2f64.powi(-32) - 2f64.powi(bits as i32 - 55)) as f32;
     number as i32 as f32 * unit
 }
