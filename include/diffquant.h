@@ -385,8 +385,8 @@ typedef uint32_t diffquant_isa;
 
 /**
  * To either of the two codes around v, the upper one with a probability of v minus the lower one, so that the mean over draws
- * is v; a whole v stays, and codes are clamped afterwards. Probabilities are exact to 2^(bits-24), which is what f32 leaves of the
- * fraction of v.
+ * is v; a whole v stays, and codes are clamped afterwards. Probabilities are exact to 2^(bits-23), about what f32 leaves of the
+ * fraction of a v near 2^bits.
  *
  * The code less the zero point is v + u in f32, rounded half to even. u comes from Philox4x32-10 (Salmon et al. 2011) with the key
  * (low, high half of the seed) and the counters (high, low half of c, 0, 0). Element i of the tensor has a word of counter c =

@@ -14,7 +14,7 @@ use super::walk::{Sum, Work, join_lanes};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 
-/// How a quotient becomes a whole number, chosen when the program runs.
+/// How a quotient becomes a whole number, chosen when the program runs. There is one for a call, and a box would allocate.
 #[derive(Clone, Copy)]
 // It lives for one call, on the stack: a box would allocate.
 #[allow(clippy::large_enum_variant)]

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! in f32. The largest draw is 1/2 - 2^(bits-24): f32 adds it to a whole v below 2^bits without rounding it to the tie, so that
-//! a whole v stays whatever the draw. Probabilities are off by no more than that, which is also what f32 leaves of the fraction of
-//! a v near 2^bits. (`half_even((v - half_even(v)) + u)` has them to 2^-24, and was tried: a chain of instructions that is half
+//! a whole v stays whatever the draw. Probabilities are off by less than 2^(bits-23), twice the distance of floats just below 2^bits:
+//! the fraction of such a v is not known better. (`half_even((v - half_even(v)) + u)` has them to 2^-24, and was tried: a chain of instructions that is half
 //! as long again.)
 //!
 //! Any v can decide here, not only halves and whole numbers, so the quotient is a division on every instruction set (see

@@ -47,7 +47,7 @@ pub(crate) type Keys = [[u64; 2]; ROUNDS];
 
 /// What the counters with one upper half have in common.
 pub(crate) struct Start<'a> {
-    /// What is added (without carry) to the words of the first three rounds, where it is not 0; low halves only.
+    /// What words 0 and 2 of the first three rounds are joined with by an exclusive or, where they differ from counter to counter.
     round_1: u64,
     round_2: u64,
     round_3: [u64; 2],
@@ -134,7 +134,7 @@ impl Random {
     /// The stream of `seed`, from `first` on, for levels below 2^`bits`.
     pub(crate) fn new(seed: u64, first: u64, bits: u32) -> Random {
         // One over 2^32, and a little less: at most 1/2 - 2^(bits-24), which f32 can still add to a level just below 2^bits.
-        let unit = (1.0 - f32::powi(2.0, bits as i32 - 23)) / 4_294_967_296.0;
+        let unit = (1.0 - 1.0 / (1u32 << (23 - bits)) as f32) / 4_294_967_296.0;
         let mut key = [seed as u32, (seed >> 32) as u32];
         let mut keys = [[0; 2]; ROUNDS];
         for round in &mut keys {
