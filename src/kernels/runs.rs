@@ -131,10 +131,11 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
                 let elements = start + (group - first) * runs.len..start + (group - first + count) * runs.len;
                 let row = self.groups.row::<W::Reads, AFFINE>(group, count);
                 let mut source = Successive::new(row, runs.len / BLOCK);
-                let mut ended = Ended::<V, TOTALS>::nothing::<W::Join>(runs.len / BLOCK, count);
+                let mut registers = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
+                let mut ended = Ended::nothing::<W::Join>(&mut registers, runs.len / BLOCK, count);
                 self.work.whole_blocks::<V, _, _>(elements, &mut source, &mut ended);
                 if TOTALS > 0 {
-                    self.end_runs::<V>(first, group - first..group - first + count, &ended.registers, &mut kept);
+                    self.end_runs::<V>(first, group - first..group - first + count, &registers, &mut kept);
                 }
             }
             return;
@@ -301,8 +302,9 @@ fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
 }
 
 /// The totals of several short runs of whole blocks, as far as a register of each.
-struct Ended<V: Vectors, const TOTALS: usize> {
-    registers: [[V::Floats; SEVERAL]; TOTALS],
+struct Ended<'a, V: Vectors, const TOTALS: usize> {
+    /// Not by value: the compiler would keep what lies beside it in memory too.
+    registers: &'a mut [[V::Floats; SEVERAL]; TOTALS],
     /// Blocks of a run, and runs.
     blocks: usize,
     runs: usize,
@@ -312,16 +314,15 @@ struct Ended<V: Vectors, const TOTALS: usize> {
     left: usize,
 }
 
-impl<V: Vectors, const TOTALS: usize> Ended<V, TOTALS> {
+impl<'a, V: Vectors, const TOTALS: usize> Ended<'a, V, TOTALS> {
     /// No run of `runs` has ended, each of `blocks`.
     #[inline(always)]
-    fn nothing<J: Join>(blocks: usize, runs: usize) -> Self {
-        let registers = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
+    fn nothing<J: Join>(registers: &'a mut [[V::Floats; SEVERAL]; TOTALS], blocks: usize, runs: usize) -> Self {
         Ended { registers, blocks, runs, stripes: Stripes::nothing::<J>(), run: 0, left: blocks }
     }
 }
 
-impl<V: Vectors, J: Join, const TOTALS: usize> Sink<V, J, TOTALS> for Ended<V, TOTALS> {
+impl<V: Vectors, J: Join, const TOTALS: usize> Sink<V, J, TOTALS> for Ended<'_, V, TOTALS> {
     type Before = ();
 
     #[inline(always)]
