@@ -3,6 +3,7 @@
 use super::buffer::Block;
 use super::cut::Rows;
 use super::groups::{ByElement, Groups, RoomForTable, TABLE, Table, TableRow};
+use super::stage::Staged;
 use super::walk::{Join, Work, masked};
 use super::{BLOCK, Kernel, Vectors};
 use std::mem::MaybeUninit;
@@ -27,8 +28,7 @@ pub(super) enum PartOfRows {
 
 /// Part of a walk over rows.
 pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
-    /// By value: of a work behind a reference, each store might change what the next block reads of it.
-    pub(super) work: W,
+    pub(super) staged: Staged<'a, W>,
     pub(super) rows: &'a Rows,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRows,
@@ -91,15 +91,21 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
             columns.begin_line(end - start);
             assert!(end - start <= source.len());
             let mut at = start;
-            // Whole blocks by themselves, as in runs.
-            while end - at >= BLOCK {
-                // SAFETY: the assertion above.
-                unsafe { self.block::<V, S>(Block::full(at), at - start, source, columns) };
-                at += BLOCK;
-            }
-            if at < end {
-                // SAFETY: as above.
-                unsafe { self.block::<V, S>(Block::first_of(at, end), at - start, source, columns) };
+            while at < end {
+                let stage_end = end.min(at.saturating_add(self.staged.at_a_time()));
+                self.staged.begin(at..stage_end);
+                // Whole blocks by themselves, as in runs.
+                while stage_end - at >= BLOCK {
+                    // SAFETY: the assertion above; they are staged.
+                    unsafe { self.block::<V, S>(Block::full(at), at - start, source, columns) };
+                    at += BLOCK;
+                }
+                if at < stage_end {
+                    // SAFETY: as above.
+                    unsafe { self.block::<V, S>(Block::first_of(at, stage_end), at - start, source, columns) };
+                    at = stage_end;
+                }
+                self.staged.end();
             }
             columns.end_line::<W::Join>();
         }
@@ -120,7 +126,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
     ) {
         // SAFETY: the caller's promise.
         let lanes = unsafe { source.lanes::<V>(place, block.count()) };
-        let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, &lanes), block);
+        let terms = masked::<V, W::Join, TOTALS>(self.staged.work.block::<V, S>(block, &lanes), block);
         // SAFETY: the caller's promise.
         unsafe { columns.join::<V, W::Join>(place, &terms) };
     }
@@ -141,7 +147,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         let sums = columns.totals();
         if rows.are_lines() {
             // A group for each place: nothing to join.
-            self.work.total_each(row.first, lines.rows, sums);
+            self.staged.work.total_each(row.first, lines.rows, sums);
             return;
         }
         let places = lines.places(stretch).len();
@@ -158,7 +164,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
                     copy += row.columns;
                 }
             }
-            self.work.total(row.first + group, (end - start) * lines.rows, total);
+            self.staged.work.total(row.first + group, (end - start) * lines.rows, total);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::buffer::Block;
 use super::cut::Runs;
 use super::groups::{Groups, Lanes, Source, Splat};
+use super::stage::Staged;
 use super::vector::{Floats, SEVERAL};
 use super::walk::{Join, Work, join_all, join_lanes, masked};
 use super::{BLOCK, Kernel, Output, Vectors};
@@ -37,8 +38,7 @@ pub(super) struct PartOfRuns {
 
 /// Part of a walk over runs.
 pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
-    /// By value: of a work behind a reference, each store might change what the next block reads of it.
-    pub(super) work: W,
+    pub(super) staged: Staged<'a, W>,
     pub(super) runs: &'a Runs,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRuns,
@@ -46,7 +46,7 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
     pub(super) superblock_totals: Option<Output<'a, [f64; TOTALS]>>,
 }
 
-/// A walk over one short run: a call costs more to prepare than it takes.
+/// A walk over one short run, not of halves: a call costs more to prepare than it takes.
 pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
     /// Not by value: to move it takes longer than to read it.
     pub(super) work: &'a W,
@@ -72,7 +72,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
         let mut work = unsafe { self.work.share() };
         let lanes = self.groups.splat::<W::Reads, AFFINE>(0).all::<V>();
         let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
-        few::<V, Splat<W::Reads, AFFINE>, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes);
+        // SAFETY: no tensor of the work is of halves.
+        unsafe { few::<V, Splat<W::Reads, AFFINE>, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes) };
         work.total(0, self.len, folded::<V, W::Join, TOTALS>(&stripes));
     }
 }
@@ -96,16 +97,24 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     fn walk<V: Vectors, const AFFINE: bool>(mut self) {
         let PartOfRuns { outer, groups, .. } = self.part.clone();
         let keeps = self.runs.outer > 1 && TOTALS > 0;
+        let mut at_a_time = if keeps { KEPT } else { usize::MAX };
+        if self.runs.are_few_blocks() {
+            at_a_time = at_a_time.min(self.staged.at_a_time() / self.runs.len);
+        }
         let mut first = groups.start;
         while first < groups.end {
-            let end = if keeps { groups.end.min(first + KEPT) } else { groups.end };
+            let end = groups.end.min(first.saturating_add(at_a_time));
             let mut kept = [[W::Join::NOTHING.into(); TOTALS]; KEPT];
             for o in outer.clone() {
                 self.each_run::<V, AFFINE>(o, first..end, keeps.then_some(&mut kept));
             }
             if keeps {
                 for group in first..end {
-                    self.work.total(group, self.runs.range_of(group).len() * self.runs.outer, kept[group - first]);
+                    self.staged.work.total(
+                        group,
+                        self.runs.range_of(group).len() * self.runs.outer,
+                        kept[group - first],
+                    );
                 }
             }
             first = end;
@@ -129,9 +138,13 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
             let mut ended = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
             let (mut group, mut left, count) = (0, runs.len, groups.len());
-            for at in (start..start + count * runs.len).step_by(BLOCK) {
+            let end = start + count * runs.len;
+            self.staged.begin(start..end);
+            for at in (start..end).step_by(BLOCK) {
                 let lanes = parameters.splat(group).all::<V>();
-                let terms = self.work.block::<V, Splat<W::Reads, AFFINE>>(Block::full(at), &lanes);
+                // SAFETY: they are staged.
+                let block = unsafe { Block::full(at) };
+                let terms = self.staged.work.block::<V, Splat<W::Reads, AFFINE>>(block, &lanes);
                 join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
                 left -= BLOCK;
                 if left == 0 {
@@ -146,6 +159,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
                     (group, left) = (group + 1, runs.len);
                 }
             }
+            self.staged.end();
             return;
         }
         for group in groups {
@@ -171,7 +185,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         }
         let Some(kept) = kept else {
             let totals = totals.each_ref().map(|totals| &totals[..places.len()]);
-            return self.work.total_each(first + places.start, self.runs.len, totals);
+            return self.staged.work.total_each(first + places.start, self.runs.len, totals);
         };
         for (at, kept) in kept[places].iter_mut().enumerate() {
             for index in 0..TOTALS {
@@ -192,7 +206,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     ) {
         match kept {
             Some(kept) => kept[place] = join_all::<W::Join, TOTALS>(kept[place], total),
-            None if self.part.superblocks.is_none() => self.work.total(group, count, total),
+            None if self.part.superblocks.is_none() => self.staged.work.total(group, count, total),
             None => {}
         }
     }
@@ -209,23 +223,30 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         }
         while at < end {
             let superblock_end = end.min(at + length);
-            let mut partial = [0.0; TOTALS];
-            if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-                partial = self.in_any_order::<V, S>(at, superblock_end, lanes);
-                at = superblock_end;
-            }
+            let mut partial = [W::Join::NOTHING.into(); TOTALS];
             // What has no totals has no tiles: it is one loop.
             let tile = if TOTALS > 0 { TILE } else { length };
             while at < superblock_end {
-                let tile_end = superblock_end.min(at + tile);
-                let stripes = self.stripes::<V, S>(at, tile_end, lanes);
-                if run.len() <= SHORT {
-                    return folded::<V, W::Join, TOTALS>(&stripes);
+                let stage_end = superblock_end.min(at.saturating_add(self.staged.at_a_time()));
+                self.staged.begin(at..stage_end);
+                if W::Join::IN_ANY_ORDER && TOTALS > 0 {
+                    let more = self.in_any_order::<V, S>(at, stage_end, lanes);
+                    partial = join_all::<W::Join, TOTALS>(partial, more);
+                    at = stage_end;
                 }
-                for index in 0..TOTALS {
-                    partial[index] += fold(&V::to_array(stripes[index]));
+                while at < stage_end {
+                    let tile_end = stage_end.min(at + tile);
+                    let stripes = self.stripes::<V, S>(at, tile_end, lanes);
+                    if run.len() <= SHORT {
+                        self.staged.end();
+                        return folded::<V, W::Join, TOTALS>(&stripes);
+                    }
+                    for index in 0..TOTALS {
+                        partial[index] += fold(&V::to_array(stripes[index]));
+                    }
+                    at = tile_end;
                 }
-                at = tile_end;
+                self.staged.end();
             }
             match &mut self.superblock_totals {
                 Some(totals) => totals.set(superblock, partial),
@@ -242,8 +263,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         let whole_end = end - (end - start) % BLOCK;
-        self.work.whole_blocks::<V, S>(start..whole_end, lanes, &mut stripes);
-        few::<V, S, W, TOTALS>(&mut self.work, whole_end..end, lanes, &mut stripes);
+        self.staged.work.whole_blocks::<V, S>(start..whole_end, lanes, &mut stripes);
+        // SAFETY: they are staged.
+        unsafe { few::<V, S, W, TOTALS>(&mut self.staged.work, whole_end..end, lanes, &mut stripes) };
         stripes
     }
 
@@ -255,7 +277,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
         let (apart, step) = if quarter > PAGE { (quarter, BLOCK) } else { (BLOCK, STREAMS * BLOCK) };
-        assert!(self.work.reaches(start + STREAMS * quarter));
+        assert!(self.staged.work.reaches(start + STREAMS * quarter));
         // A register for each place: a block for each would be all registers that there are.
         let mut all = [[V::Floats::splat(W::Join::NOTHING); TOTALS]; STREAMS];
         let mut at = start;
@@ -263,7 +285,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             for stream in 0..STREAMS {
                 // SAFETY: by the assertion.
                 let block = unsafe { Block::inside(at + stream * apart) };
-                let terms = self.work.block::<V, S>(block, lanes);
+                let terms = self.staged.work.block::<V, S>(block, lanes);
                 for index in 0..TOTALS {
                     let term = W::Join::half_folded::<V>(terms[index]);
                     all[stream][index] = W::Join::join(all[stream][index], term);
@@ -272,7 +294,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             at += step;
         }
         let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
-        few::<V, S, W, TOTALS>(&mut self.work, start + STREAMS * quarter..end, lanes, &mut stripes);
+        // SAFETY: they are staged.
+        unsafe { few::<V, S, W, TOTALS>(&mut self.staged.work, start + STREAMS * quarter..end, lanes, &mut stripes) };
         for stream in 0..STREAMS {
             for index in 0..TOTALS {
                 stripes[index][0] = W::Join::join(stripes[index][0], all[stream][index]);
@@ -283,8 +306,11 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
 }
 
 /// Walks few elements of one group; their terms are joined to what there is.
+///
+/// # Safety
+/// Where the work has tensors of halves, the elements are staged.
 #[inline(always)]
-fn few<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
+unsafe fn few<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
     work: &mut W,
     elements: Range<usize>,
     lanes: &Lanes<V>,
@@ -292,7 +318,8 @@ fn few<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
 ) {
     let mut at = elements.start;
     while at < elements.end {
-        let block = Block::first_of(at, elements.end);
+        // SAFETY: the caller's promise.
+        let block = unsafe { Block::first_of(at, elements.end) };
         let terms = masked::<V, W::Join, TOTALS>(work.block::<V, S>(block, lanes), block);
         join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
         at += block.count();
