@@ -332,6 +332,13 @@ impl Output<'_, f32> {
         unsafe { Output::from_halves(half, slice.as_mut_ptr(), slice.len()) }
     }
 
+    /// As [`in_place`](Output::in_place), of halves.
+    pub(crate) fn of_halves_in_place(half: Half, slice: &mut [u16]) -> (Input<'_, f32>, Output<'_, f32>) {
+        let (start, len) = (slice.as_mut_ptr(), slice.len());
+        // SAFETY: the exclusive slice is ours during its lifetime, and both views begin at its start.
+        unsafe { (Input::from_halves(half, start, len), Output::from_halves(half, start, len)) }
+    }
+
     /// The `len` floats that are to lie as halves from `start`, which need not be initialised.
     ///
     /// # Safety

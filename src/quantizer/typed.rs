@@ -4,7 +4,7 @@ use super::{DifferentiableQuantizer, ScaleInit, Statistics};
 use crate::error::Error;
 use crate::kernels::{Element, Gradients, Output};
 
-/// The `*_into` functions of a quantizer for weights, values and gradients of any [`Element`].
+/// The `*_into` and `*_in_place` functions of a quantizer for weights, values and gradients of any [`Element`].
 ///
 /// Elements of 16 bits are computed as f32: each is converted to f32, which is exact, and each result is rounded to its type once, to
 /// the nearest, halves to even. So what a function gives for them are to the bit the results of the function of the same name
@@ -35,6 +35,12 @@ pub trait TypedQuantizer: DifferentiableQuantizer {
         values: Option<&mut [T]>,
     ) -> Result<(), Error> {
         self.grid().forward(T::input(w), codes.map(Output::from), values.map(T::output))
+    }
+
+    /// [`forward_in_place`](DifferentiableQuantizer::forward_in_place).
+    fn forward_in_place_typed<T: Element>(&self, w: &mut [T], codes: Option<&mut [i8]>) -> Result<(), Error> {
+        let (w, values) = T::in_place(w);
+        self.grid().forward(w, codes.map(Output::from), Some(values))
     }
 
     /// [`forward_statistics_into`](DifferentiableQuantizer::forward_statistics_into). The statistics are those of the values before
@@ -72,6 +78,12 @@ pub trait TypedQuantizer: DifferentiableQuantizer {
         grad_w: &mut [T],
     ) -> Result<(), Error> {
         self.grid().backward(T::input(w), values.map(T::input), T::input(grad_out), T::output(grad_w))
+    }
+
+    /// [`backward_in_place`](DifferentiableQuantizer::backward_in_place).
+    fn backward_in_place_typed<T: Element>(&self, w: &[T], values: Option<&[T]>, grad: &mut [T]) -> Result<(), Error> {
+        let (grad_out, grad_w) = T::in_place(grad);
+        self.grid().backward(T::input(w), values.map(T::input), grad_out, grad_w)
     }
 
     /// [`backward_scale_into`](DifferentiableQuantizer::backward_scale_into).

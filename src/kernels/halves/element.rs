@@ -18,6 +18,9 @@ pub(crate) trait Stored: Sized {
     fn input(tensor: &[Self]) -> Input<'_, f32>;
 
     fn output(tensor: &mut [Self]) -> Output<'_, f32>;
+
+    /// As [`Output::in_place`].
+    fn in_place(tensor: &mut [Self]) -> (Input<'_, f32>, Output<'_, f32>);
 }
 
 impl Stored for f32 {
@@ -27,6 +30,10 @@ impl Stored for f32 {
 
     fn output(tensor: &mut [f32]) -> Output<'_, f32> {
         tensor.into()
+    }
+
+    fn in_place(tensor: &mut [f32]) -> (Input<'_, f32>, Output<'_, f32>) {
+        Output::in_place(tensor)
     }
 }
 
@@ -39,6 +46,10 @@ macro_rules! stored {
 
             fn output(tensor: &mut [$element]) -> Output<'_, f32> {
                 Output::of_halves($half, tensor.reinterpret_cast_mut())
+            }
+
+            fn in_place(tensor: &mut [$element]) -> (Input<'_, f32>, Output<'_, f32>) {
+                Output::of_halves_in_place($half, tensor.reinterpret_cast_mut())
             }
         }
     };
