@@ -28,6 +28,9 @@ static _Alignas(64) float grad_scale[MOST_WEIGHTS], grad_offset[MOST_WEIGHTS];
 static diffquant_statistics statistics;
 static _Alignas(64) int8_t codes[MOST_WEIGHTS], codes_out[MOST_WEIGHTS];
 
+/* The same weights and gradients in 16 bits, by DIFFQUANT_DTYPE. */
+static _Alignas(64) uint16_t w_16[3][MOST_WEIGHTS], grad_out_16[3][MOST_WEIGHTS], out_16[MOST_WEIGHTS];
+
 static void require(diffquant_status status) {
     if (status != DIFFQUANT_STATUS_OK) {
         fprintf(stderr, "%s: %s\n", diffquant_status_name(status), diffquant_last_error_message());
@@ -202,6 +205,37 @@ static diffquant_status init_scale_mse(diffquant_quantizer *quantizer, size_t n)
     return diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, w, n);
 }
 
+static diffquant_status forward_f16(diffquant_quantizer *quantizer, size_t n) {
+    const diffquant_dtype dtype = DIFFQUANT_DTYPE_F16;
+    return diffquant_quantizer_forward_typed(quantizer, dtype, w_16[dtype], n, codes_out, out_16);
+}
+
+static diffquant_status forward_bf16(diffquant_quantizer *quantizer, size_t n) {
+    const diffquant_dtype dtype = DIFFQUANT_DTYPE_BF16;
+    return diffquant_quantizer_forward_typed(quantizer, dtype, w_16[dtype], n, codes_out, out_16);
+}
+
+static diffquant_status backward_scale_typed(diffquant_quantizer *quantizer, diffquant_dtype dtype, size_t n) {
+    return diffquant_quantizer_backward_scale_typed(quantizer, dtype, w_16[dtype], grad_out_16[dtype], n, out_16,
+                                                    grad_scale);
+}
+
+static diffquant_status backward_scale_f16(diffquant_quantizer *quantizer, size_t n) {
+    return backward_scale_typed(quantizer, DIFFQUANT_DTYPE_F16, n);
+}
+
+static diffquant_status backward_scale_bf16(diffquant_quantizer *quantizer, size_t n) {
+    return backward_scale_typed(quantizer, DIFFQUANT_DTYPE_BF16, n);
+}
+
+static diffquant_status dequantize_f16(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_dequantize_typed(quantizer, DIFFQUANT_DTYPE_F16, codes, n, out_16);
+}
+
+static diffquant_status dequantize_bf16(diffquant_quantizer *quantizer, size_t n) {
+    return diffquant_quantizer_dequantize_typed(quantizer, DIFFQUANT_DTYPE_BF16, codes, n, out_16);
+}
+
 /* An observer takes the place of the quantizer; one of each kind, that stays. */
 static diffquant_status observe(diffquant_observer_kind kind, size_t n) {
     static diffquant_observer *observers[3];
@@ -278,6 +312,13 @@ static const struct kernel kernels[] = {
     {"observe-min-max", standard, observe_min_max},
     {"observe-histogram", standard, observe_histogram},
     {"rotation-rows-of-4096", standard, rotate},
+    {"forward-f16", standard, forward_f16},
+    {"forward-bf16", standard, forward_bf16},
+    {"lsq-backward-scale-f16", lsq, backward_scale_f16},
+    {"lsq-backward-scale-bf16", lsq, backward_scale_bf16},
+    {"lsq-backward-scale-blocks-of-32-f16", lsq_blocks, backward_scale_f16},
+    {"dequantize-f16", standard, dequantize_f16},
+    {"dequantize-bf16", standard, dequantize_bf16},
 };
 
 #define KERNELS (sizeof(kernels) / sizeof(kernels)[0])
@@ -292,10 +333,23 @@ void counted(const struct kernel *kernel, diffquant_quantizer *quantizer, size_t
     answer = kernel->call(quantizer, n);
 }
 
+/* A number in 16 bits, its last places cut off; it is no smaller than 2^-14. */
+static void fill_16(float number, size_t i, uint16_t (*halves)[MOST_WEIGHTS]) {
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    halves[DIFFQUANT_DTYPE_BF16][i] = (uint16_t)(bits >> 16);
+    halves[DIFFQUANT_DTYPE_F16][i] = (uint16_t)(magnitude == 0 ? sign : sign | ((magnitude >> 13) - (112 << 10)));
+}
+
 static void fill(void) {
     for (size_t i = 0; i < MOST_WEIGHTS; i++) {
         w[i] = (float)(i * 37 % 251) * 0.01f - 1.25f; /* some of them beyond the codes */
         grad_out[i] = (float)(i * 53 % 127) * 0.01f - 0.63f;
+    }
+    for (size_t i = 0; i < MOST_WEIGHTS; i++) {
+        fill_16(w[i], i, w_16);
+        fill_16(grad_out[i], i, grad_out_16);
     }
     diffquant_quantizer *quantizer = standard(MOST_WEIGHTS);
     require(diffquant_quantizer_forward(quantizer, w, MOST_WEIGHTS, codes, values));

@@ -77,6 +77,33 @@ TEST(no_granularity_needs_an_allocation_in_forward_backward_and_dequantize) {
     }
 }
 
+TEST(tensors_of_16_bits_need_no_allocation_either) {
+    const struct alloc_probe *probe = alloc_probe_find();
+    if (probe == NULL) {
+        return;
+    }
+    enum { N = 100 };
+    static uint16_t w[N], g[N], values[N], grad_w[N];
+    static int8_t codes[N];
+    float grad_scale = 0.0f, grad_offset = 0.0f;
+    diffquant_quantizer *q = uniform_quantizer(4, 0.5f);
+    REQUIRE_OK(diffquant_quantizer_set_ste(q, DIFFQUANT_STE_LSQ, 0.0f));
+    for (diffquant_dtype dtype = DIFFQUANT_DTYPE_F16; dtype <= DIFFQUANT_DTYPE_BF16; dtype++) {
+        check_context("dtype %u", dtype);
+        probe->start(0);
+        diffquant_status status = diffquant_quantizer_forward_typed(q, dtype, w, N, codes, values);
+        status |= diffquant_quantizer_backward_typed(q, dtype, w, values, g, N, grad_w);
+        status |= diffquant_quantizer_backward_scale_typed(q, dtype, w, g, N, grad_w, &grad_scale);
+        status |=
+            diffquant_quantizer_backward_scale_offset_typed(q, dtype, w, g, N, grad_w, &grad_scale, &grad_offset);
+        status |= diffquant_quantizer_dequantize_typed(q, dtype, codes, N, values);
+        const long asked = probe->stop();
+        CHECK_UINT(status, DIFFQUANT_STATUS_OK);
+        CHECK_INT(asked, 0);
+    }
+    diffquant_quantizer_free(q);
+}
+
 TEST(zero_points_offsets_ranges_and_scale_steps_allocate_nothing) {
     const struct alloc_probe *probe = alloc_probe_find();
     if (probe == NULL) {
@@ -232,6 +259,19 @@ static diffquant_status call_init_mse(void) {
 static float dynamic_values[6], dynamic_scales[3];
 static int8_t dynamic_codes[6];
 
+/* Of F16. */
+static const uint16_t calibration_halves[] = {0x3c00, 0xc000, 0x4200, 0x3800, 0x0000, 0x4400};
+
+static diffquant_status call_init_mse_typed(void) {
+    return diffquant_quantizer_init_scale_with_typed(quantizer, DIFFQUANT_DTYPE_F16, DIFFQUANT_SCALE_INIT_MSE, 0.0f,
+                                                     calibration_halves, 6);
+}
+static diffquant_status call_forward_dynamic_typed(void) {
+    float scales[3];
+    return diffquant_quantizer_forward_dynamic_typed(quantizer, DIFFQUANT_DTYPE_F16, calibration_halves, 6, NULL, NULL,
+                                                     scales, 3);
+}
+
 static diffquant_status call_forward_dynamic(void) {
     return diffquant_quantizer_forward_dynamic(quantizer, calibration_weights, 6, dynamic_codes, dynamic_values,
                                                dynamic_scales, 3);
@@ -261,6 +301,9 @@ static diffquant_status call_observer_set_shape(void) {
 }
 static diffquant_status call_observer_observe(void) {
     return diffquant_observer_observe(observer, calibration_weights, 6);
+}
+static diffquant_status call_observer_observe_typed(void) {
+    return diffquant_observer_observe_typed(observer, DIFFQUANT_DTYPE_F16, calibration_halves, 6);
 }
 static diffquant_status call_observer_merge(void) {
     return diffquant_observer_merge(observer, other_observer);
@@ -427,12 +470,15 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
         {"quantizer_init_scale_with PERCENTILE", call_init_percentile},
         {"quantizer_init_scale_with MSE", call_init_mse},
         {"quantizer_forward_dynamic", call_forward_dynamic},
+        {"quantizer_init_scale_with_typed MSE", call_init_mse_typed},
+        {"quantizer_forward_dynamic_typed", call_forward_dynamic_typed},
         {"observer_new", call_observer_new},
         {"observer_clone", call_observer_clone},
         {"observer_from_json", call_observer_from_json},
         {"observer_to_json", call_observer_to_json},
         {"observer_set_shape", call_observer_set_shape},
         {"observer_observe", call_observer_observe},
+        {"observer_observe_typed", call_observer_observe_typed},
         {"observer_merge", call_observer_merge},
         {"quantizer_init_scale_from_observer", call_init_from_observer},
         {"quantizer_from_json", call_quantizer_from_json},

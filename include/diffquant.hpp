@@ -143,6 +143,13 @@ enum class ObserverKind : diffquant_observer_kind {
     Histogram = DIFFQUANT_OBSERVER_KIND_HISTOGRAM,          ///< #DIFFQUANT_OBSERVER_KIND_HISTOGRAM
 };
 
+/// What a tensor is made of, the diffquant_dtype of C. F32 is what functions without a Dtype take.
+enum class Dtype : diffquant_dtype {
+    F32 = DIFFQUANT_DTYPE_F32,   ///< #DIFFQUANT_DTYPE_F32
+    F16 = DIFFQUANT_DTYPE_F16,   ///< #DIFFQUANT_DTYPE_F16
+    Bf16 = DIFFQUANT_DTYPE_BF16, ///< #DIFFQUANT_DTYPE_BF16
+};
+
 /// An instruction set, the diffquant_isa of C.
 enum class Isa : diffquant_isa {
     Fastest = DIFFQUANT_ISA_FASTEST,   ///< #DIFFQUANT_ISA_FASTEST
@@ -203,7 +210,7 @@ private:
 /// temporary container is fine: it lives until the call returns. A view kept in a variable must not outlive its
 /// container.
 ///
-/// @tparam T float, std::int8_t, std::int32_t, std::uint64_t or std::size_t; const for an input
+/// @tparam T float, std::int8_t, std::uint16_t, std::int32_t, std::uint64_t or std::size_t; const for an input
 template <class T>
 class View {
     // A temporary is judged as if it were const, which a container passes on to its elements and a span does not.
@@ -282,6 +289,14 @@ inline void require_length(const char *argument, std::size_t length, std::size_t
         throw Error(Status::LengthMismatch, std::string(argument) + " has " + std::to_string(length) + " elements; " +
                                                 std::to_string(needed) + " are needed");
     }
+}
+
+/// The number of a type whose elements are given as std::uint16_t.
+[[nodiscard]] inline diffquant_dtype require_16_bits(Dtype dtype) {
+    if (dtype == Dtype::F32) {
+        throw Error(Status::UnknownConstant, "dtype is F32; elements of 16 bits need F16 or Bf16");
+    }
+    return static_cast<diffquant_dtype>(dtype);
 }
 
 /// The pointer of an optional argument. Null means "left out" to C, so a view of elements at null is refused here.
@@ -740,6 +755,14 @@ public:
     /// @throws Error with LengthMismatch
     void observe(View<const float> x) { call(diffquant_observer_observe, x.data(), x.size()); }
 
+    /// Adds a batch of 16-bit elements: diffquant_observer_observe_typed().
+    /// @param dtype F16 or Bf16
+    /// @param x n elements, as their bits
+    /// @throws Error with UnknownConstant or LengthMismatch
+    void observe(Dtype dtype, View<const std::uint16_t> x) {
+        call(diffquant_observer_observe_typed, detail::require_16_bits(dtype), x.data(), x.size());
+    }
+
     /// Adds what another observer has seen: diffquant_observer_merge().
     /// @param other another one, which stays as it is
     /// @throws Error with Incompatible, NotApplicable or Overlap
@@ -1146,6 +1169,18 @@ public:
              static_cast<diffquant_scale_init>(method), parameter);
     }
 
+    /// Calibrates every scale, and every zero point that is free, from 16-bit weights:
+    /// diffquant_quantizer_init_scale_with_typed().
+    /// @param dtype F16 or Bf16
+    /// @param method how
+    /// @param w n weights, as their bits; with none, nothing changes
+    /// @param parameter the method's parameter; ignored by those without one
+    /// @throws Error with UnknownConstant, InvalidArgument, NonFinite, LengthMismatch or NoShape
+    void init_scale_with(Dtype dtype, ScaleInit method, View<const std::uint16_t> w, float parameter = no_ste_param) {
+        call(diffquant_quantizer_init_scale_with_typed, detail::require_16_bits(dtype),
+             static_cast<diffquant_scale_init>(method), parameter, w.data(), w.size());
+    }
+
     /// One step of gradient descent on every scale, kept positive and finite: diffquant_quantizer_apply_scale_step().
     /// @param grad_scale scale_count() gradients of the loss by each scale
     /// @param learning_rate positive and finite
@@ -1353,6 +1388,106 @@ public:
         std::vector<float> values(codes.size());
         dequantize(codes, values);
         return values;
+    }
+
+    // 16-bit tensors: a Dtype, F16 or Bf16, and their elements as bits. Scales and their gradients are float. Each throws
+    // Error with UnknownConstant for another Dtype, and otherwise what the member without one throws.
+
+    /// Quantizes 16-bit weights: diffquant_quantizer_forward_typed().
+    /// @param dtype F16 or Bf16
+    /// @param w n weights
+    /// @param codes receives n codes; std::nullopt when they are not wanted
+    /// @param values receives n values; std::nullopt when they are not wanted; may be w itself
+    void forward(Dtype dtype, View<const std::uint16_t> w, OptionalView<std::int8_t> codes,
+                 OptionalView<std::uint16_t> values) const {
+        call(diffquant_quantizer_forward_typed, detail::require_16_bits(dtype), w.data(), w.size(),
+             detail::data_or_null("codes", codes, w.size()), detail::data_or_null("values", values, w.size()));
+    }
+
+    /// Quantizes 16-bit weights and tells what that did to each group: diffquant_quantizer_forward_statistics_typed().
+    /// @param dtype F16 or Bf16
+    /// @param w n weights
+    /// @param codes receives n codes; std::nullopt when they are not wanted
+    /// @param values receives n values; std::nullopt when they are not wanted; may be w itself
+    /// @param statistics receives scale_count() of them; untouched when n is 0
+    void forward_statistics(Dtype dtype, View<const std::uint16_t> w, OptionalView<std::int8_t> codes,
+                            OptionalView<std::uint16_t> values, View<Statistics> statistics) const {
+        call(diffquant_quantizer_forward_statistics_typed, detail::require_16_bits(dtype), w.data(), w.size(),
+             detail::data_or_null("codes", codes, w.size()), detail::data_or_null("values", values, w.size()),
+             statistics.data(), statistics.size());
+    }
+
+    /// Quantizes 16-bit weights with scales of this call's own: diffquant_quantizer_forward_dynamic_typed(). Allocates.
+    /// @param dtype F16 or Bf16
+    /// @param w n weights; per token any multiple of the last dimension
+    /// @param codes receives n codes; std::nullopt when they are not wanted
+    /// @param values receives n values; std::nullopt when they are not wanted; may be w itself
+    /// @param scales receives the scales: per token n divided by the last dimension, else scale_count() of them
+    void forward_dynamic(Dtype dtype, View<const std::uint16_t> w, OptionalView<std::int8_t> codes,
+                         OptionalView<std::uint16_t> values, View<float> scales) const {
+        call(diffquant_quantizer_forward_dynamic_typed, detail::require_16_bits(dtype), w.data(), w.size(),
+             detail::data_or_null("codes", codes, w.size()), detail::data_or_null("values", values, w.size()),
+             scales.data(), scales.size());
+    }
+
+    /// The gradient of the loss by each 16-bit weight: diffquant_quantizer_backward_typed().
+    /// @param dtype F16 or Bf16
+    /// @param w n weights, as given to forward()
+    /// @param values the n values that forward() gave; std::nullopt: they are computed again where needed
+    /// @param grad_out n gradients of the loss by each value
+    /// @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
+    void backward(Dtype dtype, View<const std::uint16_t> w, OptionalView<const std::uint16_t> values,
+                  View<const std::uint16_t> grad_out, View<std::uint16_t> grad_w) const {
+        detail::require_length("grad_out", grad_out.size(), w.size());
+        detail::require_length("grad_w", grad_w.size(), w.size());
+        call(diffquant_quantizer_backward_typed, detail::require_16_bits(dtype), w.data(),
+             detail::data_or_null("values", values, w.size()), grad_out.data(), w.size(), grad_w.data());
+    }
+
+    /// The gradient of the loss by each scale, and by each 16-bit weight, in one pass:
+    /// diffquant_quantizer_backward_scale_typed().
+    /// @param dtype F16 or Bf16
+    /// @param w n weights, as given to forward()
+    /// @param grad_out n gradients of the loss by each value
+    /// @param grad_w receives n gradients of the loss by each weight; std::nullopt when they are not wanted; may be
+    ///        grad_out itself
+    /// @param grad_scale receives scale_count() gradients of the loss by each scale; untouched when n is 0
+    void backward_scale(Dtype dtype, View<const std::uint16_t> w, View<const std::uint16_t> grad_out,
+                        OptionalView<std::uint16_t> grad_w, View<float> grad_scale) const {
+        detail::require_length("grad_out", grad_out.size(), w.size());
+        detail::require_length("grad_scale", grad_scale.size(), scale_count());
+        call(diffquant_quantizer_backward_scale_typed, detail::require_16_bits(dtype), w.data(), grad_out.data(),
+             w.size(), detail::data_or_null("grad_w", grad_w, w.size()), grad_scale.data());
+    }
+
+    /// The gradient of the loss by each scale, each offset and each 16-bit weight:
+    /// diffquant_quantizer_backward_scale_offset_typed().
+    /// @param dtype F16 or Bf16
+    /// @param w n weights, as given to forward()
+    /// @param grad_out n gradients of the loss by each value
+    /// @param grad_w receives n gradients of the loss by each weight; std::nullopt when they are not wanted; may be
+    ///        grad_out itself
+    /// @param grad_scale receives scale_count() gradients of the loss by each scale; untouched when n is 0
+    /// @param grad_offset receives scale_count() gradients of the loss by each offset; untouched when n is 0
+    void backward_scale_offset(Dtype dtype, View<const std::uint16_t> w, View<const std::uint16_t> grad_out,
+                               OptionalView<std::uint16_t> grad_w, View<float> grad_scale,
+                               View<float> grad_offset) const {
+        detail::require_length("grad_out", grad_out.size(), w.size());
+        detail::require_length("grad_scale", grad_scale.size(), scale_count());
+        detail::require_length("grad_offset", grad_offset.size(), scale_count());
+        call(diffquant_quantizer_backward_scale_offset_typed, detail::require_16_bits(dtype), w.data(),
+             grad_out.data(), w.size(), detail::data_or_null("grad_w", grad_w, w.size()), grad_scale.data(),
+             grad_offset.data());
+    }
+
+    /// Turns codes back into 16-bit values: diffquant_quantizer_dequantize_typed().
+    /// @param dtype F16 or Bf16
+    /// @param codes n codes
+    /// @param values receives n values
+    void dequantize(Dtype dtype, View<const std::int8_t> codes, View<std::uint16_t> values) const {
+        detail::require_length("values", values.size(), codes.size());
+        call(diffquant_quantizer_dequantize_typed, detail::require_16_bits(dtype), codes.data(), codes.size(),
+             values.data());
     }
 
 private:

@@ -1,5 +1,5 @@
-//! Rounding and clamping, for every one of the 2^32 floats, on every instruction set, in both modes; and the quotient that is
-//! rounded, for every mantissa of a step.
+//! Rounding and clamping, for every one of the 2^32 floats, on every instruction set, in both modes; the rounding of every float
+//! to f16 and bf16; and the quotient that is rounded, for every mantissa of a step.
 //!
 //! Not part of the default run, for it takes a few minutes: `cargo test --release --test exhaustive`.
 
@@ -7,7 +7,8 @@
 
 use diffquant::capi::isa::*;
 use diffquant::capi::status::DIFFQUANT_STATUS_OK;
-use diffquant::{DifferentiableQuantizer, SteVariant, UniformQuantizer};
+use diffquant::{DifferentiableQuantizer, Element, QuantGranularity, SteVariant, TypedQuantizer, UniformQuantizer};
+use half::{bf16, f16};
 
 const CHUNK: usize = 1 << 20;
 
@@ -49,6 +50,50 @@ fn every_float_rounds_as_the_standard_library_rounds_it() {
     }
     println!("{checked} roundings agree");
     assert!(checked >= 2 << 32);
+}
+
+/// A code of 0 stands for its offset, which may be any finite float.
+#[test]
+fn every_finite_float_is_rounded_to_16_bits_as_the_crate_half_rounds_it() {
+    let mut quantizer = UniformQuantizer::new(8, SteVariant::Standard).expect("8 bits are valid");
+    quantizer.set_granularity(QuantGranularity::PerChannel).expect("there are channels");
+    quantizer.set_shape(&[1, CHUNK], 1).expect("a row of channels");
+    let codes = vec![0i8; CHUNK];
+    let mut checked = 0u64;
+    for chunk in 0..(1u64 << 32) / CHUNK as u64 {
+        let number = |at: usize| f32::from_bits((chunk * CHUNK as u64 + at as u64) as u32);
+        let offsets: Vec<f32> =
+            (0..CHUNK).map(number).map(|number| if number.is_finite() { number } else { 1.0 }).collect();
+        quantizer.set_offsets(&offsets).expect("there is one for each channel, and all are finite");
+        checked += check_rounding(&quantizer, &codes, &offsets, f16::from_f32);
+        checked += check_rounding(&quantizer, &codes, &offsets, bf16::from_f32);
+    }
+    println!("{checked} roundings to 16 bits agree");
+    assert!(checked >= 2 << 32);
+}
+
+/// How many values were compared with the rounded offsets.
+fn check_rounding<T: Element + Default + PartialEq + std::fmt::Debug>(
+    quantizer: &UniformQuantizer,
+    codes: &[i8],
+    offsets: &[f32],
+    round: fn(f32) -> T,
+) -> u64 {
+    // A sum with 0 is never -0.0.
+    let expected: Vec<T> = offsets.iter().map(|offset| round(offset + 0.0)).collect();
+    let mut values = vec![T::default(); codes.len()];
+    let mut checked = 0;
+    for isa in [DIFFQUANT_ISA_BASELINE, DIFFQUANT_ISA_AVX2, DIFFQUANT_ISA_AVX512] {
+        if diffquant_set_isa(isa) != DIFFQUANT_STATUS_OK {
+            continue;
+        }
+        quantizer.dequantize_typed(codes, &mut values).expect("lengths match");
+        let differs = values.iter().zip(&expected).position(|(found, expected)| found != expected);
+        let case = differs.map(|at| (offsets[at], values[at], expected[at]));
+        assert_eq!(case, None, "isa {isa}");
+        checked += codes.len() as u64;
+    }
+    checked
 }
 
 /// `src/kernels/quotient.rs` decides on `fma(w, inverse, w * rest)` instead of `w / step`. Both lie on the same side of every

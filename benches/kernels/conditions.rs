@@ -3,7 +3,7 @@
 //! A new way of sharing scales is a line in [`SHARINGS`], another condition a function.
 
 use crate::figures::Kind;
-use crate::memory::Tensors;
+use crate::memory::{Halves, Tensors};
 use crate::rounds::{Session, Side};
 use crate::rows::{ROWS, Row};
 use diffquant::{DifferentiableQuantizer, NonFinite, QuantGranularity, RoundingMode, Statistics};
@@ -157,6 +157,13 @@ fn two_threads(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
 /// All but 32 elements, from `start` on.
 fn part<'a>(tensors: &'a mut Tensors<'_>, start: usize) -> Tensors<'a> {
     let elements = start..start + tensors.w.len() - 32;
+    let Halves { w, grad_out, values, grad_w } = &mut tensors.halves;
+    let halves = Halves {
+        w: &mut w[elements.clone()],
+        grad_out: &mut grad_out[elements.clone()],
+        values: &mut values[elements.clone()],
+        grad_w: &mut grad_w[elements.clone()],
+    };
     Tensors {
         w: &mut tensors.w[elements.clone()],
         grad_out: &mut tensors.grad_out[elements.clone()],
@@ -164,5 +171,6 @@ fn part<'a>(tensors: &'a mut Tensors<'_>, start: usize) -> Tensors<'a> {
         grad_w: &mut tensors.grad_w[elements.clone()],
         codes: &mut tensors.codes[elements],
         grad_scale: tensors.grad_scale,
+        halves,
     }
 }

@@ -1,9 +1,9 @@
 //! Each kernel beside a memory stream that moves the same bytes and does almost no arithmetic.
 //!
-//! `make bench` runs it: one thread, f32, buffers that the caller owns and has touched. It ends in the tables of
+//! `make bench` runs it: one thread, buffers that the caller owns and has touched. It ends in the tables of
 //! `docs/performance.md`, and leaves in `target/bench` those tables, the pictures, and one line of JSON per figure.
 //!
-//!     cargo bench                      # everything, in less than five minutes
+//!     cargo bench                      # everything, in some six minutes
 //!     cargo bench -- forward           # the rows whose name matches a regular expression
 //!     cargo bench -- --quick           # fewer rounds, three sizes
 //!     DIFFQUANT_BENCH_PAGES=small cargo bench

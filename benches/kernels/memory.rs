@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code)]
 
+use half::bf16;
 use std::ops::{Deref, DerefMut};
 
 /// The size of a huge page, and the alignment of a mapping.
@@ -80,6 +81,7 @@ pub struct Memory {
     grad_w: Mapped<f32>,
     codes: Mapped<i8>,
     grad_scale: Mapped<f32>,
+    halves: [Mapped<u16>; 4],
 }
 
 /// What a call works on.
@@ -91,6 +93,16 @@ pub struct Tensors<'a> {
     pub codes: &'a mut [i8],
     /// Room for one scale per 32 elements, and for 1024.
     pub grad_scale: &'a mut [f32],
+    pub halves: Halves<'a>,
+}
+
+/// The same in 16 bits. Whether they are read as bf16, which they are, or as f16, no kernel takes longer for one number than
+/// for another.
+pub struct Halves<'a> {
+    pub w: &'a mut [u16],
+    pub grad_out: &'a mut [u16],
+    pub values: &'a mut [u16],
+    pub grad_w: &'a mut [u16],
 }
 
 /// Most scales of a tensor of `n` elements in any row.
@@ -114,11 +126,15 @@ impl Memory {
             grad_w: Mapped::new(n, 3 * STAGGER, || 0.0),
             codes: Mapped::new(n, 4 * STAGGER, || 1),
             grad_scale: Mapped::new(scales(n), 5 * STAGGER, || 0.0),
+            halves: [6, 7, 8, 9].map(|place| Mapped::new(n, place * STAGGER, || bf16::from_f32(number()).to_bits())),
         }
     }
 
     /// Tensors of `n` elements.
     pub fn first(&mut self, n: usize) -> Tensors<'_> {
+        let [w, grad_out, values, grad_w] = &mut self.halves;
+        let halves =
+            Halves { w: &mut w[..n], grad_out: &mut grad_out[..n], values: &mut values[..n], grad_w: &mut grad_w[..n] };
         Tensors {
             w: &mut self.w[..n],
             grad_out: &mut self.grad_out[..n],
@@ -126,6 +142,7 @@ impl Memory {
             grad_w: &mut self.grad_w[..n],
             codes: &mut self.codes[..n],
             grad_scale: &mut self.grad_scale[..scales(n)],
+            halves,
         }
     }
 

@@ -6,12 +6,15 @@
 
 use crate::division::divide;
 use crate::figures::Kind;
-use crate::memory::Tensors;
+use crate::memory::{Halves, Tensors};
 use crate::rounds::{Session, Side};
 use crate::stream::{Stores, Stream};
 use diffquant::{
-    DifferentiableQuantizer, Observer, ObserverKind, QuantGranularity, Rotation, SteVariant, UniformQuantizer,
+    DifferentiableQuantizer, Element, Observer, ObserverKind, QuantGranularity, Rotation, SteVariant, TypedQuantizer,
+    UniformQuantizer,
 };
+use half::slice::HalfBitsSliceExt;
+use half::{bf16, f16};
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -48,7 +51,7 @@ const READ: Traffic = Traffic::Read {
 };
 
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 19] = [
+pub const ROWS: [Row; 25] = [
     Row {
         name: "forward, codes + values",
         bytes: 9,
@@ -169,6 +172,48 @@ pub const ROWS: [Row; 19] = [
         stream: Traffic::Written(|s, t| s.run([t.w], [], [t.values], [])),
     },
     Row {
+        name: "forward, codes + values, f16",
+        bytes: 5,
+        ste: SteVariant::Standard,
+        kernel: forward_halves::<f16>,
+        stream: Traffic::Written(|s, t| s.run([t.halves.w], [], [t.halves.values], [t.codes])),
+    },
+    Row {
+        name: "backward_scale, LSQ, f16",
+        bytes: 6,
+        ste: SteVariant::Lsq,
+        kernel: backward_scale_halves::<f16>,
+        stream: Traffic::Written(|s, t| s.run([t.halves.w, t.halves.grad_out], [], [t.halves.grad_w], [])),
+    },
+    Row {
+        name: "dequantize, f16",
+        bytes: 3,
+        ste: SteVariant::Standard,
+        kernel: dequantize_halves::<f16>,
+        stream: Traffic::Written(|s, t| s.run([], [t.codes], [t.halves.values], [])),
+    },
+    Row {
+        name: "forward, codes + values, bf16",
+        bytes: 5,
+        ste: SteVariant::Standard,
+        kernel: forward_halves::<bf16>,
+        stream: Traffic::Written(|s, t| s.run([t.halves.w], [], [t.halves.values], [t.codes])),
+    },
+    Row {
+        name: "backward_scale, LSQ, bf16",
+        bytes: 6,
+        ste: SteVariant::Lsq,
+        kernel: backward_scale_halves::<bf16>,
+        stream: Traffic::Written(|s, t| s.run([t.halves.w, t.halves.grad_out], [], [t.halves.grad_w], [])),
+    },
+    Row {
+        name: "dequantize, bf16",
+        bytes: 3,
+        ste: SteVariant::Standard,
+        kernel: dequantize_halves::<bf16>,
+        stream: Traffic::Written(|s, t| s.run([], [t.codes], [t.halves.values], [])),
+    },
+    Row {
         name: "division alone",
         bytes: 8,
         ste: SteVariant::Standard,
@@ -196,6 +241,37 @@ fn rotate(x: &mut [f32]) {
     let rotation =
         ROTATIONS[length.ilog2() as usize].get_or_init(|| Rotation::new(length, 1).expect("memory for a row"));
     rotation.apply(x).expect("sizes are powers of two");
+}
+
+/// Bits as the numbers of a 16-bit type.
+trait Half: Element {
+    fn of(bits: &mut [u16]) -> &mut [Self];
+}
+
+impl Half for f16 {
+    fn of(bits: &mut [u16]) -> &mut [f16] {
+        bits.reinterpret_cast_mut()
+    }
+}
+
+impl Half for bf16 {
+    fn of(bits: &mut [u16]) -> &mut [bf16] {
+        bits.reinterpret_cast_mut()
+    }
+}
+
+fn forward_halves<T: Half>(q: &mut UniformQuantizer, t: &mut Tensors<'_>) {
+    q.forward_typed(T::of(t.halves.w), Some(t.codes), Some(T::of(t.halves.values))).unwrap();
+}
+
+fn backward_scale_halves<T: Half>(q: &mut UniformQuantizer, t: &mut Tensors<'_>) {
+    let Halves { w, grad_out, grad_w, .. } = &mut t.halves;
+    let grad_scale = &mut t.grad_scale[..q.scales().len()];
+    q.backward_scale_typed(T::of(w), T::of(grad_out), Some(T::of(grad_w)), grad_scale).unwrap();
+}
+
+fn dequantize_halves<T: Half>(q: &mut UniformQuantizer, t: &mut Tensors<'_>) {
+    q.dequantize_typed(t.codes, T::of(t.halves.values)).unwrap();
 }
 
 impl Row {

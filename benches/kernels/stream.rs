@@ -1,6 +1,6 @@
 //! Memory streams: what the memory alone would take for the traffic of a kernel.
 //!
-//! [`Stream::run`] reads every float and byte that it is given and writes every output once, with one XOR per vector in
+//! [`Stream::run`] reads every number and byte that it is given and writes every output once, with one XOR per vector in
 //! between: enough that the compiler neither drops a read nor calls `memcpy`, and nothing that a core has to wait for. The
 //! body is written once over [`Vector`] and compiled for each vector width that this machine has, with regular and with
 //! non-temporal stores. Which of them is fastest depends on the size and the machine, so all are run and the fastest is the
@@ -13,7 +13,7 @@ mod vector;
 use std::hint::black_box;
 use vector::{Plain, Vector};
 
-/// Vectors of floats that are handled at a time, beside one vector of bytes.
+/// Most vectors of numbers that are handled at a time, beside one vector of bytes: four of floats, two of 16-bit numbers.
 const UNROLL: usize = 4;
 
 /// A way of moving memory.
@@ -82,11 +82,11 @@ impl Stream {
     ///
     /// Every slice has the same length, a multiple of 256, and begins at a cache line: the benchmark's buffers do, and a
     /// limit needs no tail.
-    pub fn run<const FLOATS_IN: usize, const BYTES_IN: usize, const FLOATS_OUT: usize, const BYTES_OUT: usize>(
+    pub fn run<T, const FLOATS_IN: usize, const BYTES_IN: usize, const FLOATS_OUT: usize, const BYTES_OUT: usize>(
         self,
-        floats_in: [&[f32]; FLOATS_IN],
+        floats_in: [&[T]; FLOATS_IN],
         bytes_in: [&[i8]; BYTES_IN],
-        floats_out: [&mut [f32]; FLOATS_OUT],
+        floats_out: [&mut [T]; FLOATS_OUT],
         bytes_out: [&mut [i8]; BYTES_OUT],
     ) {
         let n = floats_in.first().map_or_else(|| bytes_in[0].len(), |floats| floats.len());
@@ -97,9 +97,9 @@ impl Stream {
         assert!(same && n.is_multiple_of(256), "a stream has equal lengths and no tail");
         let traffic = Traffic {
             n,
-            floats_in: floats_in.map(<[f32]>::as_ptr),
+            floats_in: floats_in.map(<[T]>::as_ptr),
             bytes_in: bytes_in.map(<[i8]>::as_ptr),
-            floats_out: floats_out.map(<[f32]>::as_mut_ptr),
+            floats_out: floats_out.map(<[T]>::as_mut_ptr),
             bytes_out: bytes_out.map(<[i8]>::as_mut_ptr),
         };
         // SAFETY: the slices have `n` elements, and `available` makes a width only after detecting it.
@@ -129,21 +129,22 @@ trait Loop {
 }
 
 /// `n` elements at each pointer.
-struct Traffic<const FLOATS_IN: usize, const BYTES_IN: usize, const FLOATS_OUT: usize, const BYTES_OUT: usize> {
+struct Traffic<T, const FLOATS_IN: usize, const BYTES_IN: usize, const FLOATS_OUT: usize, const BYTES_OUT: usize> {
     n: usize,
-    floats_in: [*const f32; FLOATS_IN],
+    floats_in: [*const T; FLOATS_IN],
     bytes_in: [*const i8; BYTES_IN],
-    floats_out: [*mut f32; FLOATS_OUT],
+    floats_out: [*mut T; FLOATS_OUT],
     bytes_out: [*mut i8; BYTES_OUT],
 }
 
-impl<const FLOATS_IN: usize, const BYTES_IN: usize, const FLOATS_OUT: usize, const BYTES_OUT: usize> Loop
-    for Traffic<FLOATS_IN, BYTES_IN, FLOATS_OUT, BYTES_OUT>
+impl<T, const FLOATS_IN: usize, const BYTES_IN: usize, const FLOATS_OUT: usize, const BYTES_OUT: usize> Loop
+    for Traffic<T, FLOATS_IN, BYTES_IN, FLOATS_OUT, BYTES_OUT>
 {
     #[inline(always)]
     unsafe fn run<V: Vector, const NON_TEMPORAL: bool>(self) {
-        // SAFETY: a step covers `size_of::<V>()` bytes of each byte array and four times that of each float array, and `n`
-        // is a multiple of that for every width.
+        let parts = size_of::<T>();
+        // SAFETY: a step covers `size_of::<V>()` bytes of each byte array and `parts` times that of each array of numbers,
+        // and `n` is a multiple of that for every width.
         unsafe {
             let mut read = [V::ones(); UNROLL];
             for step in 0..self.n / size_of::<V>() {
@@ -153,13 +154,13 @@ impl<const FLOATS_IN: usize, const BYTES_IN: usize, const FLOATS_OUT: usize, con
                     block = block.map(|floats| floats.xor(bytes));
                 }
                 for input in self.floats_in {
-                    for (part, vector) in block.iter_mut().enumerate() {
-                        *vector = vector.xor(V::load(input.cast::<V>().add(step * UNROLL + part)));
+                    for (part, vector) in block[..parts].iter_mut().enumerate() {
+                        *vector = vector.xor(V::load(input.cast::<V>().add(step * parts + part)));
                     }
                 }
                 for output in self.floats_out {
-                    for (part, &vector) in block.iter().enumerate() {
-                        V::write::<NON_TEMPORAL>(output.cast::<V>().add(step * UNROLL + part), vector);
+                    for (part, &vector) in block[..parts].iter().enumerate() {
+                        V::write::<NON_TEMPORAL>(output.cast::<V>().add(step * parts + part), vector);
                     }
                 }
                 for output in self.bytes_out {

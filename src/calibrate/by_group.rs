@@ -33,7 +33,7 @@ impl ByGroup {
             (*place, start) = (start, start + *place);
         }
         layout.visit(w.len(), &mut |element, group| {
-            weights[places[group]] = w.get(element);
+            weights[places[group]] = w.float(element);
             places[group] += 1;
         });
         Ok(ByGroup { weights, ends: places })

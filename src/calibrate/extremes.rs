@@ -50,7 +50,7 @@ pub(super) fn extremes(w: Input<'_, f32>, cut: Cut, count: usize, threads: Threa
 #[cold]
 fn first_non_finite(w: Input<'_, f32>) -> Error {
     for index in 0..w.len() {
-        let value = w.get(index);
+        let value = w.float(index);
         if !value.is_finite() {
             return Error::NonFinite { argument: "w", index, value };
         }

@@ -23,6 +23,8 @@ pub mod non_finite;
 
 pub mod granularity;
 
+pub mod dtype;
+
 pub mod config;
 
 pub mod quantizer;

@@ -1,5 +1,6 @@
 //! `diffquant_observer`: what is remembered of a stream of batches, behind a handle.
 
+use super::dtype::{DIFFQUANT_DTYPE_F32, Dtype, diffquant_dtype};
 use super::handle::{self, handle};
 use super::pointer::{self, Span};
 use super::status::{diffquant_status, report};
@@ -7,7 +8,7 @@ use super::text;
 use crate::calibrate::observer::{MAX_JSON_LENGTH, Observer, ObserverKind, too_long};
 use crate::error::Error;
 use crate::layout::check_dimensions;
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::ptr;
 
 /// An observer: what is remembered of a stream of batches, of each group of their elements, to choose scales from.
@@ -220,6 +221,34 @@ pub unsafe extern "C" fn diffquant_observer_observe(
         change(observer, |observer| {
             Span::of("x", x, n)?;
             observer.observe(if n == 0 { &[] } else { std::slice::from_raw_parts(x, n) })
+        })
+    }
+}
+
+/// As diffquant_observer_observe, of elements of a type (see diffquant_dtype). Allocates, for those of 16 bits a float for each.
+///
+/// @param observer the observer to change
+/// @param dtype the DIFFQUANT_DTYPE of x
+/// @param x n elements
+/// @param n number of elements; with a shape a multiple of the product of the axis and the dimensions after it
+/// @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn diffquant_observer_observe_typed(
+    observer: *mut diffquant_observer,
+    dtype: diffquant_dtype,
+    x: *const c_void,
+    n: usize,
+) -> diffquant_status {
+    if dtype == DIFFQUANT_DTYPE_F32 {
+        // SAFETY: the pointers keep the header's conventions.
+        return unsafe { diffquant_observer_observe(observer, x.cast(), n) };
+    }
+    // SAFETY: as above; `x` is checked before it is used.
+    unsafe {
+        change(observer, |observer| {
+            let dtype = Dtype::from_c(dtype)?;
+            dtype.span("x", x, n)?;
+            observer.observe_copy(dtype.input(x, n))
         })
     }
 }

@@ -88,16 +88,6 @@ pub(super) unsafe fn input<'a, T: Copy>(start: *const T, n: usize) -> Input<'a, 
     unsafe { Input::from_raw(start, n) }
 }
 
-/// A readable buffer that may be left out.
-///
-/// # Safety
-/// As [`input`], unless `start` is NULL.
-#[inline]
-pub(super) unsafe fn optional_input<'a, T: Copy>(start: *const T, n: usize) -> Option<Input<'a, T>> {
-    // SAFETY: the caller's promise.
-    (!start.is_null()).then(|| unsafe { Input::from_raw(start, n) })
-}
-
 /// A writable buffer.
 ///
 /// # Safety

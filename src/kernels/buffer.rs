@@ -5,12 +5,17 @@
 //! shared and an exclusive reference to the same floats are too. So kernels work on [`Input`] and [`Output`]: a start, a
 //! length, and whole blocks copied in and out through raw pointers. A kernel reads block `i` of every input before it
 //! writes block `i` of any output, which is what makes exact in-place use correct.
+//!
+//! Floats may lie in memory in 16 bits each, see [`Half`]. Kernels never see that: a walk has them staged as f32 before it handles
+//! blocks of them, see [`super::stage`].
 
+use super::halves::Half;
 use super::{BLOCK, Vectors, stream};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
-/// Up to [`BLOCK`] consecutive elements, starting at `start`.
+/// Up to [`BLOCK`] consecutive elements, starting at `start`, of buffers that are as they seem or are staged there.
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
     /// Index of the first element.
@@ -23,8 +28,11 @@ pub(crate) struct Block {
 
 impl Block {
     /// The first [`BLOCK`] elements of `start..end`, or all there are.
+    ///
+    /// # Safety
+    /// Where a buffer that it is read from or written to lies in memory as halves, they are staged.
     #[inline(always)]
-    pub(super) fn first_of(start: usize, end: usize) -> Block {
+    pub(super) unsafe fn first_of(start: usize, end: usize) -> Block {
         Block { start, count: (end - start).min(BLOCK), is_inside: false }
     }
 
@@ -32,7 +40,7 @@ impl Block {
     /// simplest kernels.
     ///
     /// # Safety
-    /// Every buffer that it is read from or written to has it.
+    /// Every buffer that it is read from or written to [reaches](Input::reaches) its end.
     #[inline(always)]
     pub(super) unsafe fn inside(start: usize) -> Block {
         Block { start, count: BLOCK, is_inside: true }
@@ -62,6 +70,8 @@ impl Block {
 pub(crate) struct Input<'a, T> {
     start: *const T,
     len: usize,
+    /// What lies at `start` instead of `T`.
+    halves: Option<Half>,
     lifetime: PhantomData<&'a T>,
 }
 
@@ -69,6 +79,8 @@ pub(crate) struct Input<'a, T> {
 pub(crate) struct Output<'a, T> {
     start: *mut T,
     len: usize,
+    /// What lies at `start` instead of `T`.
+    halves: Option<Half>,
     /// Whether whole blocks bypass the cache.
     streamed: bool,
     lifetime: PhantomData<&'a mut T>,
@@ -91,7 +103,7 @@ impl<'a, T: Copy> Input<'a, T> {
     /// - `start` is valid for reads of `len` initialised elements, or `len` is 0;
     /// - nobody writes them, except through an [`Output`] given to the same kernel that begins at the same `start`.
     pub(crate) unsafe fn from_raw(start: *const T, len: usize) -> Self {
-        Input { start, len, lifetime: PhantomData }
+        Input { start, len, halves: None, lifetime: PhantomData }
     }
 
     /// How many elements there are.
@@ -99,25 +111,79 @@ impl<'a, T: Copy> Input<'a, T> {
         self.len
     }
 
-    /// The element at `index`.
+    /// Whether it lies in memory as halves.
+    #[inline(always)]
+    pub(super) fn is_of_halves(&self) -> bool {
+        self.halves.is_some()
+    }
+
+    /// Whether there are elements as far as `end`, and they are what they seem or staged.
+    #[inline(always)]
+    pub(super) fn reaches(&self, end: usize) -> bool {
+        end <= self.len && self.halves.is_none()
+    }
+
+    /// The element at `index`, of what does not lie in memory as halves.
     pub(crate) fn get(&self, index: usize) -> T {
-        assert!(index < self.len);
+        assert!(index < self.len && self.halves.is_none());
         // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(index).read() }
     }
-
-    /// Copies all elements.
-    pub(crate) fn copy_to(&self, to: &mut [T]) {
-        assert!(to.len() == self.len);
-        // SAFETY: `from_raw` was promised `len` elements that nobody writes; `to` is as long, and another's.
-        unsafe { std::ptr::copy_nonoverlapping(self.start, to.as_mut_ptr(), self.len) };
-    }
 }
 
-impl Input<'_, f32> {
-    /// Where the `count` elements from `start` lie.
+impl<'a> Input<'a, f32> {
+    /// A slice of halves.
+    pub(crate) fn of_halves(half: Half, slice: &'a [u16]) -> Self {
+        // SAFETY: a shared slice is readable and unchanged during its lifetime.
+        unsafe { Input::from_halves(half, slice.as_ptr(), slice.len()) }
+    }
+
+    /// The `len` floats that lie as halves from `start`.
+    ///
+    /// # Safety
+    /// As [`from_raw`](Self::from_raw).
+    pub(crate) unsafe fn from_halves(half: Half, start: *const u16, len: usize) -> Self {
+        // Of nothing there may be no start, but a slice wants one.
+        let start = if len == 0 { std::ptr::dangling() } else { start.cast() };
+        Input { start, len, halves: Some(half), lifetime: PhantomData }
+    }
+
+    /// What it lies in memory as, and where.
+    pub(super) fn halves(&self) -> Option<(Half, &'a [u16])> {
+        // SAFETY: `from_halves` was promised so many, which nobody writes while they are read.
+        self.halves.map(|half| (half, unsafe { std::slice::from_raw_parts(self.start.cast(), self.len) }))
+    }
+
+    /// Makes some of its elements those of a stage, the first of which is at `start`.
+    ///
+    /// # Safety
+    /// Until it is staged again, no other elements are read, and `start` is valid for reads of these.
+    pub(super) unsafe fn stand_at(&mut self, start: *const f32, elements: &Range<usize>) {
+        *self = Input { start: start.wrapping_sub(elements.start), len: elements.end, halves: None, ..*self };
+    }
+
+    /// The float at `index`, however it lies in memory.
+    pub(crate) fn float(&self, index: usize) -> f32 {
+        self.halves().map_or_else(|| self.get(index), |(half, halves)| half.widened(halves[index]))
+    }
+
+    /// Copies all elements.
+    pub(crate) fn copy_to(&self, to: &mut [f32]) {
+        assert!(to.len() == self.len);
+        // SAFETY: there are `len` elements, which nobody writes; `to` is as long, and another's. Only floats are written to it.
+        unsafe {
+            match self.halves() {
+                Some((half, halves)) => {
+                    half.widen(halves, std::slice::from_raw_parts_mut(to.as_mut_ptr().cast(), to.len()))
+                }
+                None => std::ptr::copy_nonoverlapping(self.start, to.as_mut_ptr(), self.len),
+            }
+        }
+    }
+
+    /// Where the `count` elements from `start` lie, which are no halves.
     pub(super) fn place(&self, start: usize, count: usize) -> *const f32 {
-        assert!(start <= self.len && count <= self.len - start);
+        assert!(self.halves.is_none() && start <= self.len && count <= self.len - start);
         // SAFETY: the assertion keeps the place inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(start) }
     }
@@ -126,9 +192,11 @@ impl Input<'_, f32> {
     #[inline(always)]
     pub(super) fn load<V: Vectors>(&self, block: Block) -> V::Block {
         block.check(self.len);
-        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
+        debug_assert!(self.halves.is_none());
+        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised, or `stand_at`, from whose
+        // first element on they are in one piece of memory.
         unsafe {
-            let from = self.start.add(block.start);
+            let from = self.start.wrapping_add(block.start);
             if block.count == BLOCK { V::load(from) } else { V::load_few(from, block.count) }
         }
     }
@@ -168,7 +236,7 @@ impl<'a, T: Copy> Output<'a, T> {
     /// - nobody else reads or writes them, except through an [`Input`] given to the same kernel that begins at the same
     ///   `start`.
     pub(crate) unsafe fn from_raw(start: *mut T, len: usize) -> Self {
-        Output { start, len, streamed: false, lifetime: PhantomData }
+        Output { start, len, halves: None, streamed: false, lifetime: PhantomData }
     }
 
     /// A buffer that is read and then overwritten: the two views of exact in-place use.
@@ -183,20 +251,34 @@ impl<'a, T: Copy> Output<'a, T> {
         self.len
     }
 
+    /// Whether it lies in memory as halves.
+    #[inline(always)]
+    pub(super) fn is_of_halves(&self) -> bool {
+        self.halves.is_some()
+    }
+
+    /// As [`Input::reaches`].
+    #[inline(always)]
+    pub(super) fn reaches(&self, end: usize) -> bool {
+        end <= self.len && self.halves.is_none()
+    }
+
     /// The same buffer once more.
     ///
     /// # Safety
     /// While both are in use, no element is written through one of them and used through the other.
     #[inline(always)]
     pub(super) unsafe fn share(&self) -> Self {
-        Output { start: self.start, len: self.len, streamed: self.streamed, lifetime: PhantomData }
+        Output { start: self.start, len: self.len, halves: self.halves, streamed: self.streamed, lifetime: PhantomData }
     }
 
     /// Lets whole blocks bypass the cache when that pays, see [`super::stream`].
     #[inline(always)]
-    pub(super) fn stream_if_it_pays<S>(mut self, inputs: &[Input<'_, S>]) -> Self {
+    pub(super) fn stream_if_it_pays<S: Copy>(mut self, inputs: &[Input<'_, S>]) -> Self {
         let in_place = inputs.iter().any(|input| self.is_at(input));
-        self.streamed = !in_place && stream::pays(self.len);
+        let of_halves = self.is_of_halves() || inputs.iter().any(|input| input.is_of_halves());
+        // Twice as many halves fill a cache.
+        self.streamed = !in_place && stream::pays(self.len >> u32::from(of_halves));
         self
     }
 
@@ -215,12 +297,12 @@ impl<'a, T: Copy> Output<'a, T> {
     /// The same buffer, not streamed to; the compiler knows that, and asks no block.
     #[inline(always)]
     pub(super) fn cached(&mut self) -> Output<'_, T> {
-        Output { start: self.start, len: self.len, streamed: false, lifetime: PhantomData }
+        Output { start: self.start, len: self.len, halves: self.halves, streamed: false, lifetime: PhantomData }
     }
 
     /// Writes one element.
     pub(crate) fn set(&mut self, index: usize, value: T) {
-        assert!(index < self.len);
+        assert!(index < self.len && self.halves.is_none());
         // SAFETY: the assertion keeps `index` inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(index).write(value) }
     }
@@ -228,25 +310,75 @@ impl<'a, T: Copy> Output<'a, T> {
     /// The `count` elements from `first` on, to be written.
     #[inline(always)]
     pub(super) fn room(&mut self, first: usize, count: usize) -> &mut [MaybeUninit<T>] {
-        assert!(first <= self.len && count <= self.len - first);
+        assert!(self.halves.is_none() && first <= self.len && count <= self.len - first);
         // SAFETY: the assertion keeps the elements inside the `len` that `from_raw` was promised, and nobody else uses them.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(first).cast(), count) }
     }
 }
 
 impl Output<'_, f32> {
-    /// This very buffer once more, for exact in-place use.
+    /// A slice of halves.
+    pub(crate) fn of_halves(half: Half, slice: &mut [u16]) -> Output<'_, f32> {
+        // SAFETY: an exclusive slice is ours alone during its lifetime.
+        unsafe { Output::from_halves(half, slice.as_mut_ptr(), slice.len()) }
+    }
+
+    /// As [`in_place`](Output::in_place), of halves.
+    pub(crate) fn of_halves_in_place(half: Half, slice: &mut [u16]) -> (Input<'_, f32>, Output<'_, f32>) {
+        let (start, len) = (slice.as_mut_ptr(), slice.len());
+        // SAFETY: the exclusive slice is ours during its lifetime, and both views begin at its start.
+        unsafe { (Input::from_halves(half, start, len), Output::from_halves(half, start, len)) }
+    }
+
+    /// The `len` floats that are to lie as halves from `start`, which need not be initialised.
+    ///
+    /// # Safety
+    /// As [`from_raw`](Self::from_raw).
+    pub(crate) unsafe fn from_halves(half: Half, start: *mut u16, len: usize) -> Self {
+        // As above.
+        let start = if len == 0 { std::ptr::dangling_mut() } else { start.cast() };
+        Output { start, len, halves: Some(half), streamed: false, lifetime: PhantomData }
+    }
+
+    /// What it is to lie in memory as, and where.
+    pub(super) fn halves(&self) -> Option<(Half, *mut u16)> {
+        self.halves.map(|half| (half, self.start.cast()))
+    }
+
+    /// Makes some of its elements those of a stage, the first of which is at `start`.
+    ///
+    /// # Safety
+    /// Until it is staged again, no other elements are written, and `start` is valid for writes of these.
+    pub(super) unsafe fn stand_at(&mut self, start: *mut f32, elements: &Range<usize>) {
+        let (start, len) = (start.wrapping_sub(elements.start), elements.end);
+        (self.start, self.len, self.halves, self.streamed) = (start, len, None, false);
+    }
+
+    /// Copies as many elements as there are.
+    pub(super) fn copy_from(&mut self, from: &[f32]) {
+        assert!(from.len() == self.len);
+        // SAFETY: there is room for `len` elements, or halves, which nobody else uses; `from` is as long, and another's.
+        unsafe {
+            match self.halves() {
+                Some((half, start)) => half.narrow(from, std::slice::from_raw_parts_mut(start.cast(), self.len)),
+                None => std::ptr::copy_nonoverlapping(from.as_ptr(), self.start, self.len),
+            }
+        }
+    }
+
+    /// This very buffer, which is none of halves, once more, for exact in-place use.
     ///
     /// # Safety
     /// Every element is written before it is read through the input.
     pub(super) unsafe fn again(&mut self) -> (Input<'_, f32>, Output<'_, f32>) {
+        assert!(self.halves.is_none());
         // SAFETY: the elements are ours as long as this output is borrowed; what else is needed is the caller's promise.
         unsafe { (Input::from_raw(self.start, self.len), Output::from_raw(self.start, self.len)) }
     }
 
     /// Where the `count` elements from `start` lie.
     pub(super) fn place(&mut self, start: usize, count: usize) -> *mut f32 {
-        assert!(start <= self.len && count <= self.len - start);
+        assert!(self.halves.is_none() && start <= self.len && count <= self.len - start);
         // SAFETY: the assertion keeps the place inside the `len` elements that `from_raw` was promised.
         unsafe { self.start.add(start) }
     }
@@ -255,9 +387,10 @@ impl Output<'_, f32> {
     #[inline(always)]
     pub(super) fn store<V: Vectors>(&mut self, block: Block, lanes: V::Block) {
         block.check(self.len);
-        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
+        debug_assert!(self.halves.is_none());
+        // SAFETY: as in `load`.
         unsafe {
-            let to = self.start.add(block.start);
+            let to = self.start.wrapping_add(block.start);
             if block.count != BLOCK {
                 V::store_few(lanes, to, block.count);
             } else if !(self.streamed && V::stream(lanes, to)) {

@@ -4,6 +4,7 @@ use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::groups::{Lanes, Step};
 use super::quantize::values_of;
+use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 
@@ -25,8 +26,17 @@ impl Work<0> for Dequantize<'_> {
     type Reads = Step;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.values.is_of_halves()
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.output(Some(&mut self.values));
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.codes.len() && end <= self.values.len()
+        self.codes.reaches(end) && self.values.reaches(end)
     }
 
     #[inline(always)]

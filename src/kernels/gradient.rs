@@ -7,6 +7,7 @@ use super::buffer::{Block, Input, Output};
 use super::estimator::{Elements, Estimator};
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
+use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Sink, Sum, Work};
 use super::{BLOCK, Vectors};
@@ -81,11 +82,26 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
     type Reads = Everything;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.w.is_of_halves()
+            || self.values.is_some_and(|values| values.is_of_halves())
+            || self.grad_out.is_of_halves()
+            || self.grad_w.is_of_halves()
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.w));
+        stage.input(self.values.as_mut());
+        stage.input(Some(&mut self.grad_out));
+        stage.output(Some(&mut self.grad_w));
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.w.len()
-            && self.values.is_none_or(|values| end <= values.len())
-            && end <= self.grad_out.len()
-            && end <= self.grad_w.len()
+        self.w.reaches(end)
+            && self.values.is_none_or(|values| values.reaches(end))
+            && self.grad_out.reaches(end)
+            && self.grad_w.reaches(end)
     }
 
     #[inline(always)]
@@ -266,10 +282,23 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
     type Reads = Everything;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.terms.w.is_of_halves()
+            || self.terms.grad_out.is_of_halves()
+            || self.grad_w.as_ref().is_some_and(|grad_w| grad_w.is_of_halves())
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.terms.w));
+        stage.input(Some(&mut self.terms.grad_out));
+        stage.output(self.grad_w.as_mut());
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.terms.w.len()
-            && end <= self.terms.grad_out.len()
-            && self.grad_w.as_ref().is_none_or(|grad_w| end <= grad_w.len())
+        self.terms.w.reaches(end)
+            && self.terms.grad_out.reaches(end)
+            && self.grad_w.as_ref().is_none_or(|grad_w| grad_w.reaches(end))
     }
 
     #[inline(always)]

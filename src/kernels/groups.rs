@@ -462,6 +462,20 @@ impl<R: Reads, const AFFINE: bool> Row<'_, R, AFFINE> {
         Splat(numbers)
     }
 
+    /// Those from an element on.
+    #[inline(always)]
+    pub(super) fn from(&self, place: usize) -> Self {
+        assert!(place <= self.count);
+        let mut arrays = self.arrays;
+        for index in 0..NUMBERS {
+            if reads::<R, AFFINE>(index) {
+                // SAFETY: the assertion keeps the place inside the array, or at its end.
+                arrays[index] = unsafe { self.arrays[index].add(place) };
+            }
+        }
+        Row { arrays, count: self.count - place, ..*self }
+    }
+
     /// The parameters of some elements, fewer than a block.
     #[inline(always)]
     pub(super) fn last<V: Vectors>(&self, places: Range<usize>, room: &mut RoomForLast) -> Each<R, AFFINE> {

@@ -84,21 +84,38 @@ impl Rotation {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn rotated(&self, from: Input<'_, f32>, threads: Threads) -> Result<Vec<f32>, Error> {
-        let mut rotated = Vec::new();
-        rotated.try_reserve_exact(from.len())?;
-        rotated.resize(from.len(), 0.0);
-        self.run_on(Way::There, from, Output::from(&mut rotated[..]), threads);
+        let mut rotated = zeros(from.len())?;
+        if from.is_of_halves() {
+            from.copy_to(&mut rotated);
+            let (from, to) = Output::in_place(&mut rotated);
+            self.run_on(Way::There, from, to, threads);
+        } else {
+            self.run_on(Way::There, from, Output::from(&mut rotated[..]), threads);
+        }
         Ok(rotated)
     }
 
-    /// Rotates `from` into `to`, lets `work` go over that in place, and rotates it back.
+    /// Rotates `from` into `to`, lets `work` go over that in place, and rotates it back. In place of halves, in which it would be
+    /// rounded in between, there is a copy.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] for the copy.
     pub(crate) fn around(
         &self,
         from: Input<'_, f32>,
         mut to: Output<'_, f32>,
         threads: Threads,
         work: impl FnOnce(Input<'_, f32>, Output<'_, f32>),
-    ) {
+    ) -> Result<(), Error> {
+        if to.is_of_halves() {
+            let mut copy = self.rotated(from, threads)?;
+            let (rotated, worked) = Output::in_place(&mut copy);
+            work(rotated, worked);
+            let (worked, back) = Output::in_place(&mut copy);
+            self.run_on(Way::Back, worked, back, threads);
+            to.copy_from(&copy);
+            return Ok(());
+        }
         // SAFETY: the rotation writes every element; the views are used one pair after the other.
         unsafe {
             self.run_on(Way::There, from, to.again().1, threads);
@@ -107,9 +124,13 @@ impl Rotation {
             let (worked, back) = to.again();
             self.run_on(Way::Back, worked, back, threads);
         }
+        Ok(())
     }
 
-    /// Dequantizes into `values`, and rotates those back.
+    /// Dequantizes into `values`, and rotates those back; by way of a copy, as [`around`](Self::around).
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] for the copy.
     pub(crate) fn dequantize(
         &self,
         codes: Input<'_, i8>,
@@ -117,14 +138,30 @@ impl Rotation {
         cut: Cut,
         groups: Groups<'_>,
         threads: Threads,
-    ) {
+    ) -> Result<(), Error> {
+        if values.is_of_halves() {
+            let mut copy = zeros(codes.len())?;
+            self.dequantize(codes, Output::from(&mut copy[..]), cut, groups, threads)?;
+            values.copy_from(&copy);
+            return Ok(());
+        }
         // SAFETY: every element is written before it is read; the views are used one after the other.
         unsafe {
             Walk { work: Dequantize::new(codes, values.again().1), cut, groups }.run_on(threads);
             let (rotated, back) = values.again();
             self.run_on(Way::Back, rotated, back, threads);
         }
+        Ok(())
     }
+}
+
+/// # Errors
+/// [`Error::OutOfMemory`].
+fn zeros(n: usize) -> Result<Vec<f32>, Error> {
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(n)?;
+    zeros.resize(n, 0.0);
+    Ok(zeros)
 }
 
 /// The places of a row's blocks.

@@ -6,6 +6,7 @@
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::groups::{Lanes, Nothing};
+use super::stage::Stage;
 use super::vector::{Floats, SEVERAL};
 use super::walk::{Join, Work};
 use crate::error::Error;
@@ -69,8 +70,17 @@ impl Work<2> for Ranges<'_> {
     type Reads = Nothing;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.x.is_of_halves()
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.x));
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.x.len()
+        self.x.reaches(end)
     }
 
     #[inline(always)]

@@ -19,6 +19,7 @@ use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::groups::{Everything, Lanes};
 use super::quotient::Divisor;
+use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 
@@ -156,10 +157,20 @@ impl Work<0> for Quantize<'_> {
     type Reads = Everything;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.w.is_of_halves() || self.values.as_ref().is_some_and(|values| values.is_of_halves())
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.w));
+        stage.output(self.values.as_mut());
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.w.len()
-            && self.codes.as_ref().is_none_or(|codes| end <= codes.len())
-            && self.values.as_ref().is_none_or(|values| end <= values.len())
+        self.w.reaches(end)
+            && self.codes.as_ref().is_none_or(|codes| codes.reaches(end))
+            && self.values.as_ref().is_none_or(|values| values.reaches(end))
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@ use super::buffer::{Block, Input, Output};
 use super::groups::{Everything, Groups, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, floats_of, values_of, whole_codes, whole_levels};
 use super::random::{MANY, Random, RoomForMany};
+use super::stage::Stage;
 use super::statistics::{Statistics, statistics_of, statistics_terms};
 use super::stochastic::whole_levels_by_chance;
 use super::vector::Floats;
@@ -85,10 +86,20 @@ impl<const TOTALS: usize> Work<TOTALS> for QuantizeAny<'_, TOTALS> {
     const SPECIALISES: bool = TOTALS == 0;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.w.is_of_halves() || self.values.as_ref().is_some_and(|values| values.is_of_halves())
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.w));
+        stage.output(self.values.as_mut());
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.w.len()
-            && self.codes.as_ref().is_none_or(|codes| end <= codes.len())
-            && self.values.as_ref().is_none_or(|values| end <= values.len())
+        self.w.reaches(end)
+            && self.codes.as_ref().is_none_or(|codes| codes.reaches(end))
+            && self.values.as_ref().is_none_or(|values| values.reaches(end))
     }
 
     #[inline(always)]

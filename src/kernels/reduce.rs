@@ -3,6 +3,7 @@
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
 use super::groups::{Lanes, Nothing};
+use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Largest, Sum, Work};
 
@@ -17,8 +18,17 @@ impl Work<1> for MaxMagnitude<'_> {
     type Reads = Nothing;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.w.is_of_halves()
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.w));
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.w.len()
+        self.w.reaches(end)
     }
 
     #[inline(always)]
@@ -54,8 +64,17 @@ impl Work<2> for Extremes<'_> {
     type Reads = Nothing;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.w.is_of_halves()
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.w));
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.w.len()
+        self.w.reaches(end)
     }
 
     #[inline(always)]
@@ -105,8 +124,17 @@ impl Work<2> for MeanMagnitude<'_> {
     type Reads = Nothing;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.w.is_of_halves()
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.w));
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.w.len()
+        self.w.reaches(end)
     }
 
     #[inline(always)]

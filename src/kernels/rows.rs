@@ -3,6 +3,7 @@
 use super::buffer::Block;
 use super::cut::Rows;
 use super::groups::{Groups, RoomForLast, RoomForTable, Row, TABLE, TableRow};
+use super::stage::{STAGE, Staged};
 use super::vector::Floats;
 use super::walk::{Join, Sink, Work, masked};
 use super::{BLOCK, Kernel, Vectors};
@@ -13,7 +14,7 @@ use std::ops::Range;
 const LINES: usize = 16;
 
 /// Most places of a line whose totals are kept at a time.
-const COLUMNS: usize = 1024;
+const COLUMNS: usize = STAGE;
 
 /// What is to be walked.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +29,7 @@ pub(super) enum PartOfRows {
 
 /// Part of a walk over rows.
 pub(super) struct WalkRows<'a, W, const TOTALS: usize> {
-    /// By value: of a work behind a reference, each store might change what the next block reads of it.
-    pub(super) work: W,
+    pub(super) staged: Staged<'a, W>,
     pub(super) rows: &'a Rows,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRows,
@@ -80,29 +80,52 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         lines: &Lines,
         stretch: usize,
         some: Range<usize>,
-        mut parameters: Row<'_, W::Reads, AFFINE>,
+        parameters: Row<'_, W::Reads, AFFINE>,
         columns: &mut Columns<'_, TOTALS>,
     ) {
         let places = lines.places(stretch);
-        let mut room = RoomForLast::uninit();
         columns.begin();
         for line in some {
             let (start, end) = lines.elements(line, &places);
             columns.begin_line::<W::Join>(end - start);
-            // Whole blocks by themselves, as in runs.
-            let whole_end = end - (end - start) % BLOCK;
-            self.work.whole_blocks::<V, _, _>(start..whole_end, &mut parameters, columns);
-            if whole_end < end {
-                let place = whole_end - start;
-                let lanes = parameters.last::<V>(place..end - start, &mut room);
-                let block = Block::first_of(whole_end, end);
-                let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, _>(block, &lanes), block);
-                // SAFETY: the line, which there is room for, has the place.
-                unsafe { Sink::<V, W::Join, TOTALS>::join(columns, place, &terms) };
+            let mut at = start;
+            while at < end {
+                let stage_end = end.min(at.saturating_add(self.staged.at_a_time()));
+                self.staged.begin(at..stage_end);
+                self.some_of_line::<V, AFFINE>(start, at..stage_end, &parameters, columns);
+                self.staged.end();
+                at = stage_end;
             }
             columns.end_line::<W::Join>();
         }
         columns.end::<W::Join>();
+    }
+
+    /// Handles some elements of the line that begins at `line`, whole blocks of it or its last ones.
+    #[inline(always)]
+    fn some_of_line<V: Vectors, const AFFINE: bool>(
+        &mut self,
+        line: usize,
+        elements: Range<usize>,
+        parameters: &Row<'_, W::Reads, AFFINE>,
+        columns: &mut Columns<'_, TOTALS>,
+    ) {
+        let (work, places) = (&mut self.staged.work, elements.start - line..elements.end - line);
+        // Whole blocks by themselves, as in runs.
+        let whole = places.len() / BLOCK * BLOCK;
+        // With totals a stretch of a line is staged at once.
+        assert!(TOTALS == 0 || places.start == 0);
+        let mut source = parameters.from(places.start);
+        work.whole_blocks::<V, _, _>(elements.start..elements.start + whole, &mut source, columns);
+        if whole < places.len() {
+            let mut room = RoomForLast::uninit();
+            let lanes = parameters.last::<V>(places.start + whole..places.end, &mut room);
+            // SAFETY: they are staged.
+            let block = unsafe { Block::first_of(elements.start + whole, elements.end) };
+            let terms = masked::<V, W::Join, TOTALS>(work.block::<V, _>(block, &lanes), block);
+            // SAFETY: the line, which there is room for, has the place.
+            unsafe { Sink::<V, W::Join, TOTALS>::join(columns, places.start + whole, &terms) };
+        }
     }
 
     /// Joins the places of each group.
@@ -121,7 +144,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         let sums = columns.totals();
         if rows.are_lines() {
             // A group for each place: nothing to join.
-            self.work.total_each(row.first, lines.rows, sums);
+            self.staged.work.total_each(row.first, lines.rows, sums);
             return;
         }
         let places = lines.places(stretch).len();
@@ -138,7 +161,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
                     copy += row.columns;
                 }
             }
-            self.work.total(row.first + group, (end - start) * lines.rows, total);
+            self.staged.work.total(row.first + group, (end - start) * lines.rows, total);
         }
     }
 }

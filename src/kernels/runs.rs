@@ -3,6 +3,7 @@
 use super::buffer::Block;
 use super::cut::Runs;
 use super::groups::{Groups, Lanes, Splat, Successive};
+use super::stage::Staged;
 use super::vector::{Floats, SEVERAL};
 use super::walk::{Join, Sink, Stripes, Work, join_all, masked};
 use super::{BLOCK, Kernel, Output, Vectors};
@@ -37,8 +38,7 @@ pub(super) struct PartOfRuns {
 
 /// Part of a walk over runs.
 pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
-    /// By value: of a work behind a reference, each store might change what the next block reads of it.
-    pub(super) work: W,
+    pub(super) staged: Staged<'a, W>,
     pub(super) runs: &'a Runs,
     pub(super) groups: Groups<'a>,
     pub(super) part: PartOfRuns,
@@ -46,7 +46,7 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
     pub(super) superblock_totals: Option<Output<'a, [f64; TOTALS]>>,
 }
 
-/// A walk over one short run: a call costs more to prepare than it takes.
+/// A walk over one short run, not of halves: a call costs more to prepare than it takes.
 pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
     /// Not by value: to move it takes longer than to read it.
     pub(super) work: &'a W,
@@ -72,7 +72,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
         let mut work = unsafe { self.work.share() };
         let lanes = self.groups.splat::<V, W::Reads, AFFINE>(0);
         let mut stripes = Stripes::nothing::<W::Join>();
-        few::<V, _, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes);
+        // SAFETY: no tensor of the work is of halves.
+        unsafe { few::<V, _, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes) };
         work.total(0, self.len, stripes.folded::<W::Join>());
     }
 }
@@ -96,16 +97,24 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     fn walk<V: Vectors, const AFFINE: bool>(mut self) {
         let PartOfRuns { outer, groups, .. } = self.part.clone();
         let keeps = self.runs.outer > 1 && TOTALS > 0;
+        let mut at_a_time = if keeps { KEPT } else { usize::MAX };
+        if self.runs.are_few_blocks() {
+            at_a_time = at_a_time.min(self.staged.at_a_time() / self.runs.len);
+        }
         let mut first = groups.start;
         while first < groups.end {
-            let end = if keeps { groups.end.min(first + KEPT) } else { groups.end };
+            let end = groups.end.min(first.saturating_add(at_a_time));
             let mut kept = [[W::Join::NOTHING.into(); TOTALS]; KEPT];
             for o in outer.clone() {
                 self.each_run::<V, AFFINE>(o, first..end, keeps.then_some(&mut kept));
             }
             if keeps {
                 for group in first..end {
-                    self.work.total(group, self.runs.range_of(group).len() * self.runs.outer, kept[group - first]);
+                    self.staged.work.total(
+                        group,
+                        self.runs.range_of(group).len() * self.runs.outer,
+                        kept[group - first],
+                    );
                 }
             }
             first = end;
@@ -126,6 +135,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             // A loop for each run would take longer to begin than it runs.
             let start = (o * runs.groups + first) * runs.len;
             let several = if TOTALS > 0 { SEVERAL } else { groups.len() };
+            self.staged.begin(start..start + groups_len * runs.len);
             for group in groups.step_by(several) {
                 let count = several.min(first + groups_len - group);
                 let elements = start + (group - first) * runs.len..start + (group - first + count) * runs.len;
@@ -133,11 +143,12 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
                 let mut source = Successive::new(row, runs.len / BLOCK);
                 let mut registers = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
                 let mut ended = Ended::nothing::<W::Join>(&mut registers, runs.len / BLOCK, count);
-                self.work.whole_blocks::<V, _, _>(elements, &mut source, &mut ended);
+                self.staged.work.whole_blocks::<V, _, _>(elements, &mut source, &mut ended);
                 if TOTALS > 0 {
                     self.end_runs::<V>(first, group - first..group - first + count, &registers, &mut kept);
                 }
             }
+            self.staged.end();
             return;
         }
         for group in groups {
@@ -163,7 +174,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         }
         let Some(kept) = kept else {
             let totals = totals.each_ref().map(|totals| &totals[..places.len()]);
-            return self.work.total_each(first + places.start, self.runs.len, totals);
+            return self.staged.work.total_each(first + places.start, self.runs.len, totals);
         };
         for (at, kept) in kept[places].iter_mut().enumerate() {
             for index in 0..TOTALS {
@@ -184,7 +195,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
     ) {
         match kept {
             Some(kept) => kept[place] = join_all::<W::Join, TOTALS>(kept[place], total),
-            None if self.part.superblocks.is_none() => self.work.total(group, count, total),
+            None if self.part.superblocks.is_none() => self.staged.work.total(group, count, total),
             None => {}
         }
     }
@@ -205,23 +216,30 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         }
         while at < end {
             let superblock_end = end.min(at + length);
-            let mut partial = [0.0; TOTALS];
-            if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-                partial = self.in_any_order(at, superblock_end, lanes);
-                at = superblock_end;
-            }
+            let mut partial = [W::Join::NOTHING.into(); TOTALS];
             // What has no totals has no tiles: it is one loop.
             let tile = if TOTALS > 0 { TILE } else { length };
             while at < superblock_end {
-                let tile_end = superblock_end.min(at + tile);
-                let stripes = self.stripes(at, tile_end, lanes);
-                if run.len() <= SHORT {
-                    return stripes.folded::<W::Join>();
+                let stage_end = superblock_end.min(at.saturating_add(self.staged.at_a_time()));
+                self.staged.begin(at..stage_end);
+                if W::Join::IN_ANY_ORDER && TOTALS > 0 {
+                    let more = self.in_any_order(at, stage_end, lanes);
+                    partial = join_all::<W::Join, TOTALS>(partial, more);
+                    at = stage_end;
                 }
-                for index in 0..TOTALS {
-                    partial[index] += fold(&V::to_array(stripes.0[index]));
+                while at < stage_end {
+                    let tile_end = stage_end.min(at.saturating_add(tile));
+                    let stripes = self.stripes(at, tile_end, lanes);
+                    if run.len() <= SHORT {
+                        self.staged.end();
+                        return stripes.folded::<W::Join>();
+                    }
+                    for index in 0..TOTALS {
+                        partial[index] += fold(&V::to_array(stripes.0[index]));
+                    }
+                    at = tile_end;
                 }
-                at = tile_end;
+                self.staged.end();
             }
             match &mut self.superblock_totals {
                 Some(totals) => totals.set(superblock, partial),
@@ -243,8 +261,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         let mut stripes = Stripes::nothing::<W::Join>();
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         let whole_end = end - (end - start) % BLOCK;
-        self.work.whole_blocks::<V, _, _>(start..whole_end, &mut lanes, &mut stripes);
-        few::<V, _, W, TOTALS>(&mut self.work, whole_end..end, &lanes, &mut stripes);
+        self.staged.work.whole_blocks::<V, _, _>(start..whole_end, &mut lanes, &mut stripes);
+        // SAFETY: they are staged.
+        unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, whole_end..end, &lanes, &mut stripes) };
         stripes
     }
 
@@ -261,7 +280,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
         let (apart, step) = if quarter > PAGE { (quarter, BLOCK) } else { (BLOCK, STREAMS * BLOCK) };
-        assert!(self.work.reaches(start + STREAMS * quarter));
+        assert!(self.staged.work.reaches(start + STREAMS * quarter));
         // A register for each place: a block for each would be all registers that there are.
         let mut all = [[V::Floats::splat(W::Join::NOTHING); TOTALS]; STREAMS];
         let mut at = start;
@@ -269,7 +288,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             for stream in 0..STREAMS {
                 // SAFETY: by the assertion.
                 let block = unsafe { Block::inside(at + stream * apart) };
-                let terms = self.work.block::<V, _>(block, &lanes);
+                let terms = self.staged.work.block::<V, _>(block, &lanes);
                 for index in 0..TOTALS {
                     let term = W::Join::half_folded::<V>(terms[index]);
                     all[stream][index] = W::Join::join(all[stream][index], term);
@@ -278,7 +297,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             at += step;
         }
         let mut stripes = Stripes::nothing::<W::Join>();
-        few::<V, _, W, TOTALS>(&mut self.work, start + STREAMS * quarter..end, &lanes, &mut stripes);
+        let rest = start + STREAMS * quarter..end;
+        // SAFETY: they are staged.
+        unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, rest, &lanes, &mut stripes) };
         for stream in 0..STREAMS {
             for index in 0..TOTALS {
                 stripes.0[index][0] = W::Join::join(stripes.0[index][0], all[stream][index]);
@@ -289,8 +310,11 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
 }
 
 /// Walks few elements of one group; their terms are joined to what there is.
+///
+/// # Safety
+/// Where the work has tensors of halves, the elements are staged.
 #[inline(always)]
-fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
+unsafe fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
     work: &mut W,
     elements: Range<usize>,
     lanes: &L,
@@ -298,7 +322,8 @@ fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
 ) {
     let mut at = elements.start;
     while at < elements.end {
-        let block = Block::first_of(at, elements.end);
+        // SAFETY: the caller's promise.
+        let block = unsafe { Block::first_of(at, elements.end) };
         let terms = masked::<V, W::Join, TOTALS>(work.block::<V, L>(block, lanes), block);
         stripes.join_lanes::<W::Join>(&terms);
         at += block.count();

@@ -21,6 +21,7 @@ use super::gradient::{Factor, Gradients, LastFactor};
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::random::{MANY, Random, RoomForMany};
+use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Sink, Sum, Work};
 use super::{BLOCK, Vectors};
@@ -164,10 +165,23 @@ impl Work<2> for GradientsByChance<'_> {
     const SPECIALISES: bool = false;
 
     #[inline(always)]
+    fn is_of_halves(&self) -> bool {
+        self.w.is_of_halves()
+            || self.grad_out.is_of_halves()
+            || self.grad_w.as_ref().is_some_and(|grad_w| grad_w.is_of_halves())
+    }
+
+    fn stage(&mut self, stage: &mut Stage<'_>) {
+        stage.input(Some(&mut self.w));
+        stage.input(Some(&mut self.grad_out));
+        stage.output(self.grad_w.as_mut());
+    }
+
+    #[inline(always)]
     fn reaches(&self, end: usize) -> bool {
-        end <= self.w.len()
-            && end <= self.grad_out.len()
-            && self.grad_w.as_ref().is_none_or(|grad_w| end <= grad_w.len())
+        self.w.reaches(end)
+            && self.grad_out.reaches(end)
+            && self.grad_w.as_ref().is_none_or(|grad_w| grad_w.reaches(end))
     }
 
     #[inline(always)]

@@ -24,6 +24,7 @@ use super::cut::{Cut, Rows, Runs};
 use super::groups::{Groups, Lanes, Reads, Source};
 use super::rows::{Lines, PartOfRows, WalkRows};
 use super::runs::{PartOfRuns, SUPERBLOCKS, ShortRun, WalkRuns, superblock_length};
+use super::stage::{Room, Stage, Staged};
 use super::vector::{Floats, SEVERAL};
 use super::{BLOCK, Isa, Output, Threads, Vectors};
 use std::ops::Range;
@@ -132,7 +133,14 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// Whether tensors without zero points and offsets get loops of their own: faster, and twice the code.
     const SPECIALISES: bool = true;
 
-    /// Whether every buffer that blocks are read from and written to has the elements before `end`. Unsafe code rests on it.
+    /// Whether a tensor of floats lies in memory as halves.
+    fn is_of_halves(&self) -> bool;
+
+    /// Tells its tensors of floats.
+    fn stage(&mut self, stage: &mut Stage<'_>);
+
+    /// Whether every buffer that blocks are read from and written to has the elements before `end`, as they seem or staged. Unsafe
+    /// code rests on it.
     fn reaches(&self, end: usize) -> bool;
 
     /// Handles one block and gives the terms of its elements; what those of lanes past its count are does not matter.
@@ -307,7 +315,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     pub(crate) fn run_on(self, threads: Threads) {
         // A quotient by multiplication needs ordinary steps; the baseline divides.
         let isa = if self.groups.are_ordinary() { Isa::current() } else { Isa::baseline() };
-        if let Some(len) = self.cut.short_run() {
+        if let Some(len) = self.cut.short_run()
+            && !self.work.is_of_halves()
+        {
             return isa.run(ShortRun { work: &self.work, len, groups: self.groups });
         }
         match threads.parts(self.cut.elements()) {
@@ -357,9 +367,42 @@ fn run_part<W: Work<TOTALS>, const TOTALS: usize>(
     part: Part,
     superblock_totals: Option<Output<'_, [f64; TOTALS]>>,
 ) {
+    if work.is_of_halves() {
+        run_part_of_halves(isa, work, cut, groups, part, superblock_totals);
+    } else {
+        run_staged(isa, work, cut, groups, part, superblock_totals, None);
+    }
+}
+
+/// Apart, as it needs room on the stack.
+#[inline(never)]
+fn run_part_of_halves<W: Work<TOTALS>, const TOTALS: usize>(
+    isa: Isa,
+    work: W,
+    cut: Cut,
+    groups: Groups<'_>,
+    part: Part,
+    superblock_totals: Option<Output<'_, [f64; TOTALS]>>,
+) {
+    run_staged(isa, work, cut, groups, part, superblock_totals, Some(Stage::new(&mut Room::uninit())));
+}
+
+#[inline(always)]
+fn run_staged<W: Work<TOTALS>, const TOTALS: usize>(
+    isa: Isa,
+    work: W,
+    cut: Cut,
+    groups: Groups<'_>,
+    part: Part,
+    superblock_totals: Option<Output<'_, [f64; TOTALS]>>,
+    stage: Option<Stage<'_>>,
+) {
+    let staged = Staged { work, stage };
     match (cut, part) {
-        (Cut::Runs(runs), Part::Runs(part)) => isa.run(WalkRuns { work, runs: &runs, groups, part, superblock_totals }),
-        (Cut::Rows(rows), Part::Rows(part)) => isa.run(WalkRows { work, rows: &rows, groups, part }),
+        (Cut::Runs(runs), Part::Runs(part)) => {
+            isa.run(WalkRuns { staged, runs: &runs, groups, part, superblock_totals })
+        }
+        (Cut::Rows(rows), Part::Rows(part)) => isa.run(WalkRows { staged, rows: &rows, groups, part }),
         (cut, part) => unreachable!("{part:?} of {cut:?}"),
     }
 }

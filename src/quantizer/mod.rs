@@ -3,7 +3,7 @@
 //! [`DifferentiableQuantizer`] is the interface; [`UniformQuantizer`] and [`PiQuantDifferentiable`] are the two ways of
 //! turning a learned scale into the step of a [`Grid`], the engine that both share.
 //!
-//! Tensors are contiguous slices of f32. Which weights share a scale is the quantizer's granularity: all, a channel along any
+//! Tensors are contiguous slices of f32; [`TypedQuantizer`] takes others. Which weights share a scale is the quantizer's granularity: all, a channel along any
 //! axis, a token, a block along any axis. [`DifferentiableQuantizer::set_shape`] says what the tensors look like; without
 //! it, channels are equal, contiguous slices: a weight matrix stored as `[out][in]` has its rows as channels. A tensor that
 //! cannot be cut so is refused.
@@ -16,16 +16,18 @@ mod rotated;
 mod rounding;
 mod state;
 mod tensors;
+mod typed;
 mod uniform;
 
 pub use crate::calibrate::ScaleInit;
-pub use crate::kernels::Statistics;
+pub use crate::kernels::{Element, Statistics};
 pub use grid::Grid;
 pub use pi::{PiQuantDifferentiable, init_pi_scale};
 pub use range::CodeRange;
 pub use rounding::{NonFinite, RoundingMode};
 pub use state::quantizer_from_json;
 pub(crate) use state::{MAX_STATE_LENGTH, too_long};
+pub use typed::TypedQuantizer;
 pub use uniform::UniformQuantizer;
 
 use crate::calibrate::observer::Observer;

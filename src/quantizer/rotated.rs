@@ -66,7 +66,7 @@ impl Grid {
         match values {
             Some(values) => rotation.around(w, values, self.threads, |w, values| {
                 self.quantize_apart(cut, self.parameters.groups(), w, codes, Some(values));
-            }),
+            })?,
             None if codes.is_none() => {}
             None => {
                 let rotated = rotation.rotated(w, self.threads)?;
@@ -89,7 +89,7 @@ impl Grid {
         match values {
             Some(values) => rotation.around(w, values, self.threads, |w, values| {
                 self.quantize_any::<STATISTICS>(cut, groups, w, (codes, Some(values)), Some(statistics));
-            }),
+            })?,
             None => {
                 let rotated = rotation.rotated(w, self.threads)?;
                 self.quantize_any::<STATISTICS>(cut, groups, rotated[..].into(), (codes, None), Some(statistics));
@@ -114,8 +114,7 @@ impl Grid {
         let rotated = rotation.rotated(w, self.threads)?;
         rotation.around(grad_out, grad_w, self.threads, |grad_out, grad_w| {
             self.weight_gradient_apart(cut, rotated[..].into(), grad_out, grad_w);
-        });
-        Ok(())
+        })
     }
 
     #[cold]
@@ -134,7 +133,7 @@ impl Grid {
                 rotation.around(grad_out, grad_w, self.threads, |grad_out, grad_w| {
                     let gradients = Gradients { weights: Some(grad_w), scales, offsets };
                     self.scale_gradient_apart(cut, rotated[..].into(), grad_out, gradients);
-                });
+                })?;
             }
             weights => {
                 let rotated_grad = rotation.rotated(grad_out, self.threads)?;

@@ -170,7 +170,7 @@ impl Grid {
         check_optional("codes", codes.as_ref().map(Output::len), w.len())?;
         check_optional("values", values.as_ref().map(Output::len), w.len())?;
         check_length("scales", scales.len(), count)?;
-        // Everything that can be refused is, before the first output is written.
+        // Everything that can be refused is, before the first output is written; memory for a rotation around halves just before.
         let rotation = if self.rotates(w.len()) { Some(self.rotation(w.len())?) } else { None };
         let rotated = if rotation.is_some() { Some(self.rotated(w)?) } else { None };
         let quantized = rotated.as_deref().map_or(w, Input::from);
@@ -179,14 +179,14 @@ impl Grid {
         let steps = own.iter().map(|scale| self.parameter.step(*scale));
         let mut parameters = Parameters::default();
         parameters.replace(steps, std::iter::repeat_n(self.home(), count))?;
-        for (index, scale) in own.iter().enumerate() {
-            scales.set(index, *scale);
-        }
         match (rotation, values) {
             (Some(rotation), Some(values)) => rotation.around(w, values, self.threads, |w, values| {
                 self.quantize_apart(cut, parameters.groups(), w, codes, Some(values));
-            }),
+            })?,
             (_, values) => self.quantize_apart(cut, parameters.groups(), quantized, codes, values),
+        }
+        for (index, scale) in own.iter().enumerate() {
+            scales.set(index, *scale);
         }
         Ok(())
     }
@@ -295,7 +295,7 @@ impl Grid {
         check_length("values", values.len(), codes.len())?;
         let groups = self.parameters.groups();
         if self.rotates(codes.len()) {
-            self.rotation(codes.len())?.dequantize(codes, values, cut, groups, self.threads);
+            self.rotation(codes.len())?.dequantize(codes, values, cut, groups, self.threads)?;
         } else {
             Walk { work: Dequantize::new(codes, values), cut, groups }.run_on(self.threads);
         }

@@ -17,3 +17,4 @@ mod random;
 mod scale_step;
 mod shards;
 mod threads;
+mod typed;

@@ -20,10 +20,10 @@ mod json;
 
 pub(crate) use json::{MAX_JSON_LENGTH, too_long};
 
-use super::{Calibrated, ScaleInit, Target};
+use super::{Calibrated, ScaleInit, Target, filled};
 use crate::config::QuantGranularity;
 use crate::error::{Error, Property};
-use crate::kernels::Output;
+use crate::kernels::{Element, Input, Output};
 use crate::layout::Layout;
 use density::Density;
 use group::Group;
@@ -161,6 +161,21 @@ impl Observer {
             }
             _ => self.add(&batch),
         }
+    }
+
+    /// As [`observe`](Self::observe), of elements of any type. Copies them, as f32.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe).
+    pub fn observe_typed<T: Element>(&mut self, x: &[T]) -> Result<(), Error> {
+        self.observe_copy(T::input(x))
+    }
+
+    /// Observes a copy, as f32.
+    pub(crate) fn observe_copy(&mut self, x: Input<'_, f32>) -> Result<(), Error> {
+        let mut copy = filled(0.0, x.len())?;
+        x.copy_to(&mut copy);
+        self.observe(&copy)
     }
 
     /// Adds what another observer has seen. The order of merges does not matter, and neither does which of the two is kept.

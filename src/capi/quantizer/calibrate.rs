@@ -2,11 +2,13 @@
 
 use super::diffquant_quantizer;
 use super::settings::change;
+use crate::capi::dtype::Dtype;
 use crate::capi::observer::diffquant_observer;
 use crate::capi::pointer::{self, Span};
-use crate::capi::status::diffquant_status;
+use crate::capi::status::{diffquant_status, report};
 use crate::error::Error;
 use crate::quantizer::ScaleInit;
+use std::ffi::c_void;
 
 /// How scales are chosen from weights. Levels are codes less the zero point; Qp is the largest level. The zero point is free
 /// in a quantizer that is not symmetric.
@@ -51,7 +53,7 @@ pub unsafe extern "C" fn diffquant_quantizer_init_scale(
     n: usize,
 ) -> diffquant_status {
     // SAFETY: the pointers keep the header's conventions.
-    unsafe { init_scale(quantizer, Ok(ScaleInit::MaxAbs), w, n) }
+    report(|| unsafe { init_scale(quantizer, Dtype::F32, Ok(ScaleInit::MaxAbs), w.cast(), n) })
 }
 
 /// Calibrates every scale, and every zero point of a quantizer that is not symmetric, from its group's weights.
@@ -76,7 +78,7 @@ pub unsafe extern "C" fn diffquant_quantizer_init_scale_with(
     n: usize,
 ) -> diffquant_status {
     // SAFETY: the pointers keep the header's conventions.
-    unsafe { init_scale(quantizer, method_from_c(method, parameter), w, n) }
+    report(|| unsafe { init_scale(quantizer, Dtype::F32, method_from_c(method, parameter), w.cast(), n) })
 }
 
 /// Calibrates every scale, and every zero point of a quantizer that is not symmetric, from what an observer has seen of its
@@ -111,7 +113,7 @@ pub unsafe extern "C" fn diffquant_quantizer_init_scale_from_observer(
 }
 
 /// The method that two numbers name.
-fn method_from_c(method: diffquant_scale_init, parameter: f32) -> Result<ScaleInit, Error> {
+pub(super) fn method_from_c(method: diffquant_scale_init, parameter: f32) -> Result<ScaleInit, Error> {
     match method {
         DIFFQUANT_SCALE_INIT_MAX_ABS => Ok(ScaleInit::MaxAbs),
         DIFFQUANT_SCALE_INIT_MIN_MAX => Ok(ScaleInit::MinMax),
@@ -124,18 +126,18 @@ fn method_from_c(method: diffquant_scale_init, parameter: f32) -> Result<ScaleIn
 
 /// # Safety
 /// The pointers keep the header's conventions.
-unsafe fn init_scale(
+pub(super) unsafe fn init_scale(
     quantizer: *mut diffquant_quantizer,
+    dtype: Dtype,
     method: Result<ScaleInit, Error>,
-    w: *const f32,
+    w: *const c_void,
     n: usize,
-) -> diffquant_status {
+) -> Result<(), Error> {
     // SAFETY: the caller's promise; `w` is checked before it is used.
     unsafe {
-        change(quantizer, |grid| {
-            Span::of("w", w, n)?;
-            grid.init_scale(pointer::input(w, n), method?)
-        })
+        let quantizer = pointer::handle_mut("quantizer", quantizer)?;
+        dtype.span("w", w, n)?;
+        quantizer.0.init_scale(dtype.input(w, n), method?)
     }
 }
 

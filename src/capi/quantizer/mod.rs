@@ -2,7 +2,7 @@
 //!
 //! `mod` makes, copies and frees one; `settings`, `rounding`, `shape` and `range` are what can be set and asked; `calibrate` is how
 //! scales come about; `incoherence` whether weights are rotated; `threads` who runs it; `tensors` is the work, `statistics` the
-//! work with an account of it; `state` is all of it as text.
+//! work with an account of it, `typed` the work on tensors of other types; `state` is all of it as text.
 
 mod settings;
 
@@ -22,6 +22,8 @@ mod tensors;
 
 mod statistics;
 
+mod typed;
+
 mod threads;
 
 pub use calibrate::*;
@@ -34,6 +36,7 @@ pub use state::*;
 pub use statistics::*;
 pub use tensors::*;
 pub use threads::*;
+pub use typed::*;
 
 use super::config::diffquant_config;
 use super::handle::{self, handle};

@@ -2,9 +2,12 @@
 
 use super::diffquant_quantizer;
 use super::tensors::check_forward;
+use crate::capi::dtype::Dtype;
 use crate::capi::pointer::{self, Span};
 use crate::capi::status::{diffquant_status, report};
+use crate::error::Error;
 use crate::quantizer::Statistics;
+use std::ffi::c_void;
 
 /// What quantizing did to the weights of a group. Weights that are not finite are counted in non_finite and nowhere else.
 #[repr(C)]
@@ -64,21 +67,35 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_statistics(
     statistics: *mut diffquant_statistics,
     count: usize,
 ) -> diffquant_status {
-    report(|| {
-        let statistics_span = Span::of("statistics", statistics, if n == 0 { 0 } else { count })?;
-        let (w_span, codes_span, values_span) = check_forward(w, n, codes, values)?;
-        statistics_span.apart_from(w_span)?;
-        statistics_span.apart_from(codes_span)?;
-        statistics_span.apart_from(values_span)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared. Both structs have the same layout.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            if n == 0 {
-                return Ok(());
-            }
-            let (codes, values) = (pointer::optional_output(codes, n), pointer::optional_output(values, n));
-            let statistics = pointer::output(statistics.cast::<Statistics>(), count);
-            quantizer.0.forward_statistics(pointer::input(w, n), codes, values, statistics)
+    let (w, values, statistics) = (w.cast(), values.cast(), (statistics, count));
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { forward_statistics(quantizer, Dtype::F32, w, n, codes, values, statistics) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn forward_statistics(
+    quantizer: *const diffquant_quantizer,
+    dtype: Dtype,
+    w: *const c_void,
+    n: usize,
+    codes: *mut i8,
+    values: *mut c_void,
+    (statistics, count): (*mut diffquant_statistics, usize),
+) -> Result<(), Error> {
+    let statistics_span = Span::of("statistics", statistics, if n == 0 { 0 } else { count })?;
+    for other in check_forward(dtype, w, n, codes, values)? {
+        statistics_span.apart_from(other)?;
+    }
+    // SAFETY: the caller's promise; the spans were compared. Both structs have the same layout.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        if n == 0 {
+            return Ok(());
         }
-    })
+        let (codes, values) = (pointer::optional_output(codes, n), dtype.optional_output(values, n));
+        let statistics = pointer::output(statistics.cast::<Statistics>(), count);
+        quantizer.0.forward_statistics(dtype.input(w, n), codes, values, statistics)
+    }
 }

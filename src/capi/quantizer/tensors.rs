@@ -1,10 +1,12 @@
 //! The work on tensors: forward, backward, dequantize.
 
 use super::diffquant_quantizer;
+use crate::capi::dtype::Dtype;
 use crate::capi::pointer::{self, Span};
 use crate::capi::status::{diffquant_status, report};
 use crate::error::Error;
 use crate::kernels::Gradients;
+use std::ffi::c_void;
 
 /// Quantizes n weights: code = clamp(round((w - offset) / step) + zero_point, qmin, qmax),
 /// value = (code - zero_point) * step + offset.
@@ -29,32 +31,46 @@ pub unsafe extern "C" fn diffquant_quantizer_forward(
     codes: *mut i8,
     values: *mut f32,
 ) -> diffquant_status {
-    report(|| {
-        check_forward(w, n, codes, values)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            let (codes, values) = (pointer::optional_output(codes, n), pointer::optional_output(values, n));
-            quantizer.0.forward(pointer::input(w, n), codes, values)
-        }
-    })
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { forward(quantizer, Dtype::F32, w.cast(), n, codes, values.cast()) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn forward(
+    quantizer: *const diffquant_quantizer,
+    dtype: Dtype,
+    w: *const c_void,
+    n: usize,
+    codes: *mut i8,
+    values: *mut c_void,
+) -> Result<(), Error> {
+    check_forward(dtype, w, n, codes, values)?;
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        let (codes, values) = (pointer::optional_output(codes, n), dtype.optional_output(values, n));
+        quantizer.0.forward(dtype.input(w, n), codes, values)
+    }
 }
 
 /// Refuses the buffers of a forward call that overlap; their spans.
 #[inline]
 pub(super) fn check_forward(
-    w: *const f32,
+    dtype: Dtype,
+    w: *const c_void,
     n: usize,
     codes: *mut i8,
-    values: *mut f32,
-) -> Result<(Span, Span, Span), Error> {
-    let w_span = Span::of("w", w, n)?;
+    values: *mut c_void,
+) -> Result<[Span; 3], Error> {
+    let w_span = dtype.span("w", w, n)?;
     let codes_span = Span::of_optional("codes", codes, n)?;
-    let values_span = Span::of_optional("values", values, n)?;
+    let values_span = dtype.optional_span("values", values, n)?;
     codes_span.apart_from(w_span)?;
     codes_span.apart_from(values_span)?;
     values_span.same_or_apart_from(w_span)?;
-    Ok((w_span, codes_span, values_span))
+    Ok([w_span, codes_span, values_span])
 }
 
 /// The gradient of the loss by each weight, by the formula of the quantizer's estimator (see diffquant_ste).
@@ -78,18 +94,33 @@ pub unsafe extern "C" fn diffquant_quantizer_backward(
     n: usize,
     grad_w: *mut f32,
 ) -> diffquant_status {
-    report(|| {
-        let grad_w_span = Span::of("grad_w", grad_w, n)?;
-        grad_w_span.apart_from(Span::of("w", w, n)?)?;
-        grad_w_span.apart_from(Span::of_optional("values", values, n)?)?;
-        grad_w_span.same_or_apart_from(Span::of("grad_out", grad_out, n)?)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            let (w, grad_out) = (pointer::input(w, n), pointer::input(grad_out, n));
-            quantizer.0.backward(w, pointer::optional_input(values, n), grad_out, pointer::output(grad_w, n))
-        }
-    })
+    let (w, values, grad_out, grad_w) = (w.cast(), values.cast(), grad_out.cast(), grad_w.cast());
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { backward(quantizer, Dtype::F32, w, values, grad_out, n, grad_w) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn backward(
+    quantizer: *const diffquant_quantizer,
+    dtype: Dtype,
+    w: *const c_void,
+    values: *const c_void,
+    grad_out: *const c_void,
+    n: usize,
+    grad_w: *mut c_void,
+) -> Result<(), Error> {
+    let grad_w_span = dtype.span("grad_w", grad_w, n)?;
+    grad_w_span.apart_from(dtype.span("w", w, n)?)?;
+    grad_w_span.apart_from(dtype.optional_span("values", values, n)?)?;
+    grad_w_span.same_or_apart_from(dtype.span("grad_out", grad_out, n)?)?;
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        let (w, grad_out) = (dtype.input(w, n), dtype.input(grad_out, n));
+        quantizer.0.backward(w, dtype.optional_input(values, n), grad_out, dtype.output(grad_w, n))
+    }
 }
 
 /// Quantizes n weights with scales of this call's own: those that diffquant_quantizer_init_scale would set, from the largest
@@ -119,23 +150,36 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_dynamic(
     scales: *mut f32,
     scale_count: usize,
 ) -> diffquant_status {
-    report(|| {
-        let scales_span = Span::of("scales", scales, if n == 0 { 0 } else { scale_count })?;
-        let (w_span, codes_span, values_span) = check_forward(w, n, codes, values)?;
-        scales_span.apart_from(w_span)?;
-        scales_span.apart_from(codes_span)?;
-        scales_span.apart_from(values_span)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            if n == 0 {
-                return Ok(());
-            }
-            let (codes, values) = (pointer::optional_output(codes, n), pointer::optional_output(values, n));
-            let scales = pointer::output(scales, scale_count);
-            quantizer.0.forward_dynamic(pointer::input(w, n), codes, values, scales)
+    let (w, values, scales) = (w.cast(), values.cast(), (scales, scale_count));
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { forward_dynamic(quantizer, Dtype::F32, w, n, codes, values, scales) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn forward_dynamic(
+    quantizer: *const diffquant_quantizer,
+    dtype: Dtype,
+    w: *const c_void,
+    n: usize,
+    codes: *mut i8,
+    values: *mut c_void,
+    (scales, scale_count): (*mut f32, usize),
+) -> Result<(), Error> {
+    let scales_span = Span::of("scales", scales, if n == 0 { 0 } else { scale_count })?;
+    for other in check_forward(dtype, w, n, codes, values)? {
+        scales_span.apart_from(other)?;
+    }
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        if n == 0 {
+            return Ok(());
         }
-    })
+        let (codes, values) = (pointer::optional_output(codes, n), dtype.optional_output(values, n));
+        quantizer.0.forward_dynamic(dtype.input(w, n), codes, values, pointer::output(scales, scale_count))
+    }
 }
 
 /// The gradient of the loss by each scale and, when asked for, by each weight, in one pass over memory.
@@ -171,8 +215,9 @@ pub unsafe extern "C" fn diffquant_quantizer_backward_scale(
     grad_w: *mut f32,
     grad_scale: *mut f32,
 ) -> diffquant_status {
+    let (w, grad_out, grad_w) = (w.cast(), grad_out.cast(), grad_w.cast());
     // SAFETY: the pointers keep the header's conventions.
-    report(|| unsafe { backward_scale(quantizer, w, grad_out, n, grad_w, grad_scale, None) })
+    report(|| unsafe { backward_scale(quantizer, Dtype::F32, w, grad_out, n, grad_w, (grad_scale, None)) })
 }
 
 /// As diffquant_quantizer_backward_scale, and the gradient of the loss by each offset.
@@ -201,21 +246,22 @@ pub unsafe extern "C" fn diffquant_quantizer_backward_scale_offset(
     grad_scale: *mut f32,
     grad_offset: *mut f32,
 ) -> diffquant_status {
+    let (w, grad_out, grad_w) = (w.cast(), grad_out.cast(), grad_w.cast());
     // SAFETY: the pointers keep the header's conventions.
-    report(|| unsafe { backward_scale(quantizer, w, grad_out, n, grad_w, grad_scale, Some(grad_offset)) })
+    report(|| unsafe { backward_scale(quantizer, Dtype::F32, w, grad_out, n, grad_w, (grad_scale, Some(grad_offset))) })
 }
 
 /// # Safety
 /// The pointers keep the header's conventions.
 #[inline]
-unsafe fn backward_scale(
+pub(super) unsafe fn backward_scale(
     quantizer: *const diffquant_quantizer,
-    w: *const f32,
-    grad_out: *const f32,
+    dtype: Dtype,
+    w: *const c_void,
+    grad_out: *const c_void,
     n: usize,
-    grad_w: *mut f32,
-    grad_scale: *mut f32,
-    grad_offset: Option<*mut f32>,
+    grad_w: *mut c_void,
+    (grad_scale, grad_offset): (*mut f32, Option<*mut f32>),
 ) -> Result<(), Error> {
     // SAFETY: the caller's promise.
     let quantizer = unsafe { pointer::handle("quantizer", quantizer) }?;
@@ -223,9 +269,9 @@ unsafe fn backward_scale(
         return Ok(());
     }
     let count = quantizer.0.groups();
-    let w_span = Span::of("w", w, n)?;
-    let grad_out_span = Span::of("grad_out", grad_out, n)?;
-    let grad_w_span = Span::of_optional("grad_w", grad_w, n)?;
+    let w_span = dtype.span("w", w, n)?;
+    let grad_out_span = dtype.span("grad_out", grad_out, n)?;
+    let grad_w_span = dtype.optional_span("grad_w", grad_w, n)?;
     let grad_scale_span = Span::of("grad_scale", grad_scale, count)?;
     grad_w_span.apart_from(w_span)?;
     grad_w_span.same_or_apart_from(grad_out_span)?;
@@ -241,11 +287,11 @@ unsafe fn backward_scale(
     // SAFETY: the caller's promise; the spans were compared.
     unsafe {
         let gradients = Gradients {
-            weights: pointer::optional_output(grad_w, n),
+            weights: dtype.optional_output(grad_w, n),
             scales: pointer::output(grad_scale, count),
             offsets: grad_offset.map(|grad_offset| pointer::output(grad_offset, count)),
         };
-        quantizer.0.backward_scale(pointer::input(w, n), pointer::input(grad_out, n), gradients)
+        quantizer.0.backward_scale(dtype.input(w, n), dtype.input(grad_out, n), gradients)
     }
 }
 
@@ -266,12 +312,24 @@ pub unsafe extern "C" fn diffquant_quantizer_dequantize(
     n: usize,
     values: *mut f32,
 ) -> diffquant_status {
-    report(|| {
-        Span::of("values", values, n)?.apart_from(Span::of("codes", codes, n)?)?;
-        // SAFETY: the pointers keep the header's conventions; the spans were compared.
-        unsafe {
-            let quantizer = pointer::handle("quantizer", quantizer)?;
-            quantizer.0.dequantize(pointer::input(codes, n), pointer::output(values, n))
-        }
-    })
+    // SAFETY: the pointers keep the header's conventions.
+    report(|| unsafe { dequantize(quantizer, Dtype::F32, codes, n, values.cast()) })
+}
+
+/// # Safety
+/// The pointers keep the header's conventions.
+#[inline]
+pub(super) unsafe fn dequantize(
+    quantizer: *const diffquant_quantizer,
+    dtype: Dtype,
+    codes: *const i8,
+    n: usize,
+    values: *mut c_void,
+) -> Result<(), Error> {
+    dtype.span("values", values, n)?.apart_from(Span::of("codes", codes, n)?)?;
+    // SAFETY: the caller's promise; the spans were compared.
+    unsafe {
+        let quantizer = pointer::handle("quantizer", quantizer)?;
+        quantizer.0.dequantize(pointer::input(codes, n), dtype.output(values, n))
+    }
 }
