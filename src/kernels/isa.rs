@@ -4,11 +4,11 @@
 //! that every path can be tested on one machine, and so that a user who hunts a bug can rule one out. The choice is the
 //! process's: results are the same bits whichever it is, so nobody has to agree on it.
 
+use super::Kernel;
 #[cfg(not(target_arch = "x86_64"))]
 use super::vector::Plain;
 #[cfg(target_arch = "x86_64")]
-use super::vector::{Avx2, Avx512, Sse2};
-use super::{Kernel, Vectors};
+use super::vector::Sse2;
 use crate::error::Error;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -150,33 +150,15 @@ impl Isa {
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Level::Baseline => run_baseline::<_, Sse2>(kernel),
+            Level::Baseline => kernel.run_baseline::<Sse2>(),
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Baseline => run_baseline::<_, Plain>(kernel),
+            Level::Baseline => kernel.run_baseline::<Plain>(),
             // SAFETY: an `Isa` is made only of a level that is available.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { run_avx2(kernel) },
+            Level::Avx2 => unsafe { kernel.run_avx2() },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { run_avx512(kernel) },
+            Level::Avx512 => unsafe { kernel.run_avx512() },
         }
     }
-}
-
-/// Not inlined, as what needs more than the caller's instructions is not: a kernel is compiled once, not once per caller.
-#[inline(never)]
-fn run_baseline<K: Kernel, V: Vectors>(kernel: K) {
-    kernel.run::<V>();
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn run_avx2<K: Kernel>(kernel: K) {
-    kernel.run::<Avx2>();
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-fn run_avx512<K: Kernel>(kernel: K) {
-    kernel.run::<Avx512>();
 }

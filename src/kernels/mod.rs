@@ -65,12 +65,44 @@ pub(crate) use threads::{HostPool, Threads};
 pub(crate) use walk::Walk;
 
 use vector::Vectors;
+#[cfg(target_arch = "x86_64")]
+use vector::{Avx2, Avx512};
 
 /// Elements that a kernel handles at a time: four 256-bit vectors of f32.
 const BLOCK: usize = 32;
 
 /// A loop, ready to run.
-pub(crate) trait Kernel {
+///
+/// What is compiled for an instruction set are methods of the loop, not functions that are given one: the compiler makes one unit
+/// of all instances of a function, and so would compile every kernel in a row, on one processor. They are not inlined, so that
+/// a loop is compiled once, not once per caller.
+pub(crate) trait Kernel: Sized {
     /// Runs the loop with the forms of the instruction set. Implementations are `#[inline(always)]`, as is everything that they call per block.
     fn run<V: Vectors>(self);
+
+    /// Runs it with what every machine has.
+    #[inline(never)]
+    fn run_baseline<V: Vectors>(self) {
+        self.run::<V>();
+    }
+
+    /// Runs it with AVX2.
+    ///
+    /// # Safety
+    /// The machine has what the function enables.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn run_avx2(self) {
+        self.run::<Avx2>();
+    }
+
+    /// Runs it with AVX-512.
+    ///
+    /// # Safety
+    /// As above.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+    unsafe fn run_avx512(self) {
+        self.run::<Avx512>();
+    }
 }
