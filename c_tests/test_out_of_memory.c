@@ -189,8 +189,8 @@ static diffquant_status call_json_observer(void) {
     return diffquant_observer_from_json(json, strlen(json), &made_observer);
 }
 
-/* Lets the first allocation fail, then the second, and so on until memory is enough and the call ends as it would. Says how many
- * allocations that took. */
+/* Lets the first allocation fail, then the second, and so on until memory is enough and the call ends as it would. Says
+ * how many allocations that took. */
 static long check_every_failure(const struct alloc_probe *probe, const char *name, diffquant_status (*call)(void),
                                 uint32_t incoherence, diffquant_status expected) {
     static const float scales[] = {0.5f, 0.3f, 1.7f};
@@ -220,13 +220,14 @@ static long check_every_failure(const struct alloc_probe *probe, const char *nam
         probe->start(allowed);
         status = call();
         const long asked = probe->stop();
+        /* Observers' text is read and written to its end whatever there is no room for, and one that is wrong is looked
+         * at twice; nobody else asks again. */
+        const bool goes_on = strstr(name, "observer") != NULL && strstr(name, "json") != NULL;
         if (status == expected) {
-            CHECK_INT(asked, allowed);
+            CHECK(goes_on ? asked >= allowed : asked == allowed);
         } else {
             CHECK_UINT(status, DIFFQUANT_STATUS_OUT_OF_MEMORY);
             CHECK(strstr(diffquant_last_error_message(), "memory") != NULL);
-            /* Observers' text is read and written to its end whatever there is no room for; nobody else asks twice. */
-            const bool goes_on = strstr(name, "observer") != NULL && strstr(name, "json") != NULL;
             CHECK(goes_on ? asked > allowed : asked == allowed + 1);
         }
         if (status == DIFFQUANT_STATUS_OK) {
@@ -331,13 +332,13 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
 /* ---- Texts: right ones and wrong ones ---------------------------------------------------------------------------- */
 
 #define CONFIG(bits, ste_variant, rest)                                                                                \
-    "{\"bits\":" bits ",\"ste_variant\":" ste_variant ",\"granularity\":\"PerChannel\",\"loss_weights\":"                  \
-    "{\"lambda_task\":1.0,\"lambda_kd\":0.5,\"lambda_reasoning\":0.2,\"kd_temperature\":3.0},\"epochs\":3,"             \
+    "{\"bits\":" bits ",\"ste_variant\":" ste_variant ",\"granularity\":\"PerChannel\",\"loss_weights\":"              \
+    "{\"lambda_task\":1.0,\"lambda_kd\":0.5,\"lambda_reasoning\":0.2,\"kd_temperature\":3.0},\"epochs\":3,"            \
     "\"learning_rate\":0.0001,\"use_incoherence\":false,\"symmetric\":true,\"warmup_epochs\":1,"                       \
     "\"weight_decay\":0.01,\"use_distillation\":true,\"freeze_teacher\":true" rest
 
 #define QUANTIZER(version, granularity, rest)                                                                          \
-    "{\"format\":\"diffquant.quantizer\",\"version\":" version ",\"bits\":4,\"code_range\":\"Full\","                     \
+    "{\"format\":\"diffquant.quantizer\",\"version\":" version ",\"bits\":4,\"code_range\":\"Full\","                  \
     "\"symmetric\":false,\"rounding\":\"HalfAway\",\"ste_variant\":\"Standard\",\"granularity\":" granularity rest
 
 #define OBSERVER(version, kind, groups)                                                                                \
@@ -347,6 +348,10 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
 
 /* A value that nobody asks for, deep enough that the brackets take several allocations. */
 #define ODD ",\"\\u006fdd\":[[[[[[[[[[[[[[[[[{\"a\":[\"\\n\",-1.5e3,true,null]}]]]]]]]]]]]]]]]]],\"other\":{}"
+
+#define AS_CONFIG call_json_config, "config json"
+#define AS_QUANTIZER call_json_quantizer, "state json"
+#define AS_OBSERVER call_json_observer, "observer json"
 
 enum { OK = DIFFQUANT_STATUS_OK, BAD = DIFFQUANT_STATUS_INVALID_JSON };
 
@@ -358,67 +363,68 @@ TEST(when_memory_is_short_no_text_ends_the_process) {
         diffquant_status expected;
         long fewest; /* allocations */
     } texts[] = {
-        {CONFIG("4", "\"Standard\"", "}"), call_json_config, "config json", OK, 1},
-        {CONFIG("4", "{\"\\u0043lipped\":{\"clip_\\u0076al\":1}}", ODD "}"), call_json_config, "config json", OK, 4},
-        {"", call_json_config, "config json", BAD, 1},
-        {"{", call_json_config, "config json", BAD, 1},
-        {"nul", call_json_config, "config json", BAD, 1},
-        {"{\"bits\":4}", call_json_config, "config json", BAD, 1},
-        {CONFIG("4,\"bits\":4", "\"Standard\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("400", "\"Standard\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("-1", "\"Standard\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4.5", "\"Standard\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("1e999", "\"Standard\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4", "\"\\u0053tandards\"", "}"), call_json_config, "config json", BAD, 3},
-        {CONFIG("4", "\"Clipped\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4", "{}", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4", "{\"Standard\":1}", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4", "[]", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4", "\"\\ud800\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4", "\"\\x\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4", "\"\n\"", "}"), call_json_config, "config json", BAD, 1},
-        {CONFIG("4", "\"Standard\"", ",\"odd\":[[[[[[[[[[[[[[[[[[}"), call_json_config, "config json", BAD, 3},
-        {CONFIG("4", "\"Standard\"", "}}"), call_json_config, "config json", BAD, 1},
+        {CONFIG("4", "\"Standard\"", "}"), AS_CONFIG, OK, 1},
+        {CONFIG("4", "{\"\\u0043lipped\":{\"clip_\\u0076al\":1}}", ODD "}"), AS_CONFIG, OK, 4},
+        {"", AS_CONFIG, BAD, 1},
+        {"{", AS_CONFIG, BAD, 1},
+        {"nul", AS_CONFIG, BAD, 1},
+        {"{\"bits\":4}", AS_CONFIG, BAD, 1},
+        {CONFIG("4,\"bits\":4", "\"Standard\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("400", "\"Standard\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("-1", "\"Standard\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4.5", "\"Standard\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("1e999", "\"Standard\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4", "\"\\u0053tandards\"", "}"), AS_CONFIG, BAD, 3},
+        {CONFIG("4", "\"Clipped\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4", "{}", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4", "{\"Standard\":1}", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4", "[]", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4", "\"\\ud800\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4", "\"\\x\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4", "\"\n\"", "}"), AS_CONFIG, BAD, 1},
+        {CONFIG("4", "\"Standard\"", ",\"odd\":[[[[[[[[[[[[[[[[[[}"), AS_CONFIG, BAD, 3},
+        {CONFIG("4", "\"Standard\"", "}}"), AS_CONFIG, BAD, 1},
 
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[0.5]}"), call_json_quantizer, "state json", OK, 3},
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[0.5]}"), AS_QUANTIZER, OK, 3},
         {QUANTIZER("\"1.\\u0031\"", "\"PerChannel\"",
-                   ",\"shape\":[2,3],\"axis\":1,\"scales\":[1,2,3],\"zero_points\":[1,-8,7],\"offsets\":[0,-0.0,1]" ODD "}"),
-         call_json_quantizer, "state json", OK, 9},
-        {"[", call_json_quantizer, "state json", BAD, 1},
-        {"{\"format\":1}", call_json_quantizer, "state json", BAD, 1},
-        {"{\"format\":\"\\u0031\",\"version\":\"1.0\"}", call_json_quantizer, "state json", BAD, 2},
-        {QUANTIZER("\"1.\"", "\"PerTensor\"", ",\"scales\":[0.5]}"), call_json_quantizer, "state json", BAD, 1},
-        {QUANTIZER("\"2.0\"", "0", ",\"scales\":[0.5]}"), call_json_quantizer, "state json",
+                   ",\"shape\":[2,3],\"axis\":1,\"scales\":[1,2,3],\"zero_points\":[1,-8,7],\"offsets\":[0,-0.0,1]"
+                   ODD "}"),
+         AS_QUANTIZER, OK, 9},
+        {"[", AS_QUANTIZER, BAD, 1},
+        {"{\"format\":1}", AS_QUANTIZER, BAD, 1},
+        {"{\"format\":\"\\u0031\",\"version\":\"1.0\"}", AS_QUANTIZER, BAD, 2},
+        {QUANTIZER("\"1.\"", "\"PerTensor\"", ",\"scales\":[0.5]}"), AS_QUANTIZER, BAD, 1},
+        {QUANTIZER("\"2.0\"", "0", ",\"scales\":[0.5]}"), AS_QUANTIZER,
          DIFFQUANT_STATUS_UNSUPPORTED, 0},
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":0.5}"), call_json_quantizer, "state json", BAD, 1},
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[null]}"), call_json_quantizer, "state json", BAD, 2},
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[1,]}"), call_json_quantizer, "state json", BAD, 1},
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"channels\":2,\"scales\":[1]}"), call_json_quantizer, "state json", BAD, 1},
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[1,2]}"), call_json_quantizer, "state json",
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":0.5}"), AS_QUANTIZER, BAD, 1},
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[null]}"), AS_QUANTIZER, BAD, 2},
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[1,]}"), AS_QUANTIZER, BAD, 1},
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"channels\":2,\"scales\":[1]}"), AS_QUANTIZER, BAD, 1},
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[1,2]}"), AS_QUANTIZER,
          DIFFQUANT_STATUS_LENGTH_MISMATCH, 1},
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[-1]}"), call_json_quantizer, "state json",
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[-1]}"), AS_QUANTIZER,
          DIFFQUANT_STATUS_INVALID_ARGUMENT, 1},
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[1],\"zero_points\":[8]}"), call_json_quantizer, "state json",
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[1],\"zero_points\":[8]}"), AS_QUANTIZER,
          DIFFQUANT_STATUS_INVALID_ARGUMENT, 1},
-        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[1],\"offsets\":[0.5.5]}"), call_json_quantizer, "state json",
+        {QUANTIZER("\"1.1\"", "\"PerTensor\"", ",\"scales\":[1],\"offsets\":[0.5.5]}"), AS_QUANTIZER,
          BAD, 1},
 
-        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("-2.5", "1.0", "[[0,2],[2032,3],[6148,1]]") ODD), call_json_observer,
-         "observer json", BAD, 1},
-        {OBSERVER("\"1.\\u0030\"", "\"Histogram\"", GROUP("-2.5", "1.0", "[[0,2],[2032,3],[6148,1]]")), call_json_observer,
-         "observer json", OK, 5},
-        {"{\"format\":\"diffquant.observer\"", call_json_observer, "observer json", BAD, 1},
-        {"{\"format\":\"diffquant.quantizer\",\"version\":\"1.0\"}", call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"2.0\"", "\"Quantile\"", ""), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1\"", "\"MinMax\"", ""), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1.0\"", "\"MinMax\"", ""), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1.0\"", "{\"MovingAverage\":{\"averaging_constant\":2}}", ""), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("2", "1.0", "[[0,6]]")), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1.0\"", "\"MinMax\"", GROUP("0", "1.0", "[[0,6]]")), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("0", "1.0", "[[0,5]]")), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("0", "1.0", "[[0,6,6]]")), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("0", "1.0", "[[9999,6]]")), call_json_observer, "observer json", BAD, 1},
-        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("0", "null", "[]")), call_json_observer, "observer json", BAD, 1},
+        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("-2.5", "1.0", "[[0,2],[2032,3],[6148,1]]") ODD),
+         AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.\\u0030\"", "\"Histogram\"", GROUP("-2.5", "1.0", "[[0,2],[2032,3],[6148,1]]")),
+         AS_OBSERVER, OK, 5},
+        {"{\"format\":\"diffquant.observer\"", AS_OBSERVER, BAD, 1},
+        {"{\"format\":\"diffquant.quantizer\",\"version\":\"1.0\"}", AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"2.0\"", "\"Quantile\"", ""), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1\"", "\"MinMax\"", ""), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.0\"", "\"MinMax\"", ""), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.0\"", "{\"MovingAverage\":{\"averaging_constant\":2}}", ""), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("2", "1.0", "[[0,6]]")), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.0\"", "\"MinMax\"", GROUP("0", "1.0", "[[0,6]]")), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("0", "1.0", "[[0,5]]")), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("0", "1.0", "[[0,6,6]]")), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("0", "1.0", "[[9999,6]]")), AS_OBSERVER, BAD, 1},
+        {OBSERVER("\"1.0\"", "\"Histogram\"", GROUP("0", "null", "[]")), AS_OBSERVER, BAD, 1},
     };
     const struct alloc_probe *probe = alloc_probe_find();
     for (size_t i = 0; probe != NULL && i < COUNT(texts); i++) {

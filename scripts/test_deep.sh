@@ -46,6 +46,12 @@ check 'onnxruntime and PyTorch formulas' 's/^differential: .* \([0-9]*\) cases, 
     python3 scripts/differential.py
 check "fuzzing, $seconds s each target" 's/^fuzz: .*: \([0-9]*\) executions.*/\1/p' scripts/fuzz.sh "$seconds"
 
+oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+if cargo "+$oldest" --version >/dev/null 2>&1; then
+    check "the library with Rust $oldest" 's/.*Finished .*/1/p' cargo "+$oldest" check --locked --target-dir target/oldest
+else
+    row "the library with Rust $oldest" - "NOT RUN: rustup has no toolchain $oldest"
+fi
 check 'dependencies (cargo-deny)' 's/^deny: \([0-9]*\) packages.*/\1/p' make deny
 
 # The Rust side under AddressSanitizer: its runtime comes with the compiler, the flag is not yet a stable one.

@@ -260,9 +260,8 @@ impl<'de> Reader<'de> {
                 b'-' | b'0'..=b'9' => {
                     num::Lex::num_ignore(&mut self.lexer).validate()?;
                 }
-                _ => {
-                    self.lexer.null_or_bool().ok_or(Expect::Value)?;
-                }
+                b'n' | b't' | b'f' => _ = self.lexer.null_or_bool().ok_or(Expect::Value)?,
+                _ => return Err(Expect::Value.into()),
             }
             // Behind a value: a comma and another, or the end of what it is in.
             loop {
@@ -317,7 +316,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
                 self.take(b'}', Expect::CommaOrEnd)?;
                 Ok(value)
             }
-            _ => self.word(visitor),
+            b'n' | b't' | b'f' => self.word(visitor),
+            _ => Err(Expect::Value.into()),
         }
     }
 

@@ -196,20 +196,20 @@ fn edited_texts_are_read_as_serde_json_reads_them() {
     let mut accepted = [0; 3];
     for _ in 0..60_000 {
         let mut text = whole[random(whole.len())].clone();
-        for _ in 0..1 + random(3) {
-            let mut place = || loop {
-                let at = random(text.len() + 1);
+        for _ in 0..1 + random(2) {
+            let mut place = |from: usize, to: usize| loop {
+                let at = from + random(to + 1 - from);
                 if text.is_char_boundary(at) {
                     return at;
                 }
             };
-            let (a, b) = (place(), place());
-            let (a, b) = (a.min(b), a.max(b));
+            let a = place(0, text.len());
+            let b = place(a, text.len().min(a + 60));
             match random(4) {
                 0 => text.insert_str(a, pieces[random(pieces.len())]),
-                1 => text.replace_range(a..b.min(a + 12), ""),
-                2 => text.replace_range(a..b.min(a + 4), pieces[random(pieces.len())]),
-                _ => text.insert_str(a, &text[a..b.min(a + 60)].to_owned()),
+                1 => text.replace_range(a..b, ""),
+                2 => text.replace_range(a..b, pieces[random(pieces.len())]),
+                _ => text.insert_str(a, &text[a..b].to_owned()),
             }
             if text.is_empty() {
                 text.push('0');
@@ -220,7 +220,7 @@ fn edited_texts_are_read_as_serde_json_reads_them() {
         }
     }
     // Of both kinds there are many.
-    assert!(accepted.iter().all(|count| (3_000..57_000).contains(count)), "{accepted:?}");
+    assert!(accepted.iter().all(|count| (1_000..50_000).contains(count)), "{accepted:?}");
 }
 
 #[test]
