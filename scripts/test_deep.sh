@@ -46,7 +46,7 @@ check 'onnxruntime and PyTorch formulas' 's/^differential: .* \([0-9]*\) cases, 
     python3 scripts/differential.py
 check "fuzzing, $seconds s each target" 's/^fuzz: .*: \([0-9]*\) executions.*/\1/p' scripts/fuzz.sh "$seconds"
 
-oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml).0
 if cargo "+$oldest" --version >/dev/null 2>&1; then
     check "the library with Rust $oldest" 's/.*Finished .*/1/p' cargo "+$oldest" check --locked --target-dir target/oldest
 else
