@@ -28,14 +28,8 @@ impl Block {
         Block { start, count: (end - start).min(BLOCK), is_inside: false }
     }
 
-    /// The whole block that begins at `start`.
-    #[inline(always)]
-    pub(super) fn full(start: usize) -> Block {
-        Block { start, count: BLOCK, is_inside: false }
-    }
-
-    /// The same, without the check of each buffer whether it is there, which doubles the time of the simplest
-    /// kernels.
+    /// The whole block that begins at `start`, without the check of each buffer whether it is there, which doubles the time of the
+    /// simplest kernels.
     ///
     /// # Safety
     /// Every buffer that it is read from or written to has it.

@@ -2,7 +2,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Source, Step};
+use super::groups::{Lanes, Step};
 use super::quantize::values_of;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
@@ -30,14 +30,14 @@ impl Work<0> for Dequantize<'_> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, lanes: &L) -> [V::Block; 0] {
         let mut levels = self.codes.load_bytes::<V>(block);
-        if S::AFFINE {
+        if L::AFFINE {
             for register in 0..V::REGISTERS {
-                levels[register] = levels[register].minus(lanes.zero_point[register]);
+                levels[register] = levels[register].minus(lanes.zero_point(register));
             }
         }
-        self.values.store::<V>(block, values_of::<V, S>(levels, lanes));
+        self.values.store::<V>(block, values_of::<V, L>(levels, lanes));
         []
     }
 

@@ -8,21 +8,21 @@ use super::estimator::{Elements, Estimator};
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::vector::Floats;
-use super::walk::{Sum, Work, join_lanes};
+use super::walk::{Sink, Sum, Work};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 
 /// Quantizes one register of weights as far as `E` needs it, with slopes or without. Levels mean nothing where a weight is NaN.
 #[inline(always)]
-fn examine<V: Vectors, S: Source, E: Estimator, const SLOPES: bool>(
+fn examine<V: Vectors, L: Lanes<V>, E: Estimator, const SLOPES: bool>(
     w: V::Floats,
-    lanes: &Lanes<V>,
+    lanes: &L,
     register: usize,
     bounds: CodeBounds,
     rounding: Rounding,
 ) -> Elements<V::Floats> {
-    let divisor = bounds.divisor::<V, S>(lanes, register);
-    let from_offset = without_offset::<V, S>(w, lanes, register);
+    let divisor = bounds.divisor::<V, L>(lanes, register);
+    let from_offset = without_offset::<V, L>(w, lanes, register);
     let mut elements = Elements::of_value(w, w);
     if E::READS_RANGE {
         let quotient = if SLOPES { divisor.divided(from_offset) } else { divisor.decisive::<V>(from_offset) };
@@ -36,8 +36,8 @@ fn examine<V: Vectors, S: Source, E: Estimator, const SLOPES: bool>(
         let level = rounding.round(divisor.clamped::<V>(from_offset));
         elements.slope = level;
         elements.value = level.times(divisor.step);
-        if S::AFFINE {
-            elements.value = elements.value.plus(lanes.offset[register]);
+        if L::AFFINE {
+            elements.value = elements.value.plus(lanes.offset(register));
         }
     }
     elements
@@ -89,7 +89,7 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, lanes: &L) -> [V::Block; 0] {
         let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
         let mut gradients = grad_out;
         match &self.values {
@@ -104,9 +104,9 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
                 for register in 0..V::REGISTERS {
                     let (bounds, rounding) = (self.bounds, self.rounding);
                     let elements = if E::READS_SLOPE {
-                        examine::<V, S, E, true>(w[register], lanes, register, bounds, rounding)
+                        examine::<V, L, E, true>(w[register], lanes, register, bounds, rounding)
                     } else {
-                        examine::<V, S, E, false>(w[register], lanes, register, bounds, rounding)
+                        examine::<V, L, E, false>(w[register], lanes, register, bounds, rounding)
                     };
                     gradients[register] = self.estimator.weight_gradient(&elements, grad_out[register]);
                 }
@@ -178,17 +178,17 @@ struct Terms<'a, E> {
 impl<E: Estimator> Terms<'_, E> {
     /// The terms of a block; the gradients of its weights are written. Unless it `KNOWS_NAN`, those of NaN weights are NaN, not 0.
     #[inline(always)]
-    fn of<V: Vectors, S: Source, const TOTALS: usize, const KNOWS_NAN: bool>(
+    fn of<V: Vectors, L: Lanes<V>, const TOTALS: usize, const KNOWS_NAN: bool>(
         self,
         block: Block,
-        lanes: &Lanes<V>,
+        lanes: &L,
         grad_w: &mut Option<Output<'_, f32>>,
     ) -> [V::Block; TOTALS] {
         let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
         let mut gradients = grad_out;
         let mut terms = [grad_out; TOTALS];
         for register in 0..V::REGISTERS {
-            let mut elements = examine::<V, S, E, true>(w[register], lanes, register, self.bounds, self.rounding);
+            let mut elements = examine::<V, L, E, true>(w[register], lanes, register, self.bounds, self.rounding);
             if KNOWS_NAN {
                 elements.slope = elements.slope.only(elements.slope.is_number());
             }
@@ -204,23 +204,30 @@ impl<E: Estimator> Terms<'_, E> {
         terms
     }
 
-    /// Those of whole blocks, joined to `stripes`.
+    /// Those of whole blocks, given to `sink`.
     ///
     /// # Safety
-    /// Every buffer has them.
+    /// Every buffer has them, `source` parameters for them and `sink` room.
     #[inline(always)]
-    unsafe fn of_whole_blocks<V: Vectors, S: Source, const TOTALS: usize, const KNOWS_NAN: bool>(
+    unsafe fn of_whole_blocks<V, S, T, const TOTALS: usize, const KNOWS_NAN: bool>(
         self,
         elements: Range<usize>,
-        lanes: &Lanes<V>,
+        source: &mut S,
         grad_w: &mut Option<Output<'_, f32>>,
-        stripes: &mut [V::Block; TOTALS],
-    ) {
+        sink: &mut T,
+    ) where
+        V: Vectors,
+        S: Source<V>,
+        T: Sink<V, Sum, TOTALS>,
+    {
         let mut at = elements.start;
         while at < elements.end {
             // SAFETY: the caller's promise.
-            let terms = self.of::<V, S, TOTALS, KNOWS_NAN>(unsafe { Block::inside(at) }, lanes, grad_w);
-            join_lanes::<V, Sum, TOTALS>(stripes, &terms);
+            unsafe {
+                let lanes = source.lanes(at - elements.start);
+                let terms = self.of::<V, S::Lanes, TOTALS, KNOWS_NAN>(Block::inside(at), &lanes, grad_w);
+                sink.join(at - elements.start, &terms);
+            }
             at += BLOCK;
         }
     }
@@ -266,36 +273,44 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
-        self.terms.of::<V, S, TOTALS, true>(block, lanes, &mut self.grad_w)
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, lanes: &L) -> [V::Block; TOTALS] {
+        self.terms.of::<V, L, TOTALS, true>(block, lanes, &mut self.grad_w)
     }
 
     #[inline(always)]
-    fn whole_blocks<V: Vectors, S: Source>(
+    fn whole_blocks<V: Vectors, S: Source<V>, T: Sink<V, Sum, TOTALS>>(
         &mut self,
         elements: Range<usize>,
-        lanes: &Lanes<V>,
-        stripes: &mut [V::Block; TOTALS],
+        source: &mut S,
+        sink: &mut T,
     ) {
-        assert!(self.reaches(elements.end));
-        let (terms, before) = (self.terms, *stripes);
+        assert!(self.reaches(elements.end) && elements.len() <= source.len().min(sink.len()));
+        let (terms, before) = (self.terms, sink.before());
+        // A branch in the middle of a loop makes the compiler spill half of its registers; so there is a loop for each common case.
+        let is_common = V::SPECIALISES
+            && match &self.grad_w {
+                Some(grad_w) => !(grad_w.is_streamed() || T::REMEMBERS && grad_w.is_at(&terms.grad_out)),
+                None => T::REMEMBERS,
+            };
         // SAFETY: by the assertion.
         unsafe {
             match &mut self.grad_w {
-                // A branch in the middle of a loop makes the compiler spill half of its registers.
-                Some(grad_w) if !V::SPECIALISES || grad_w.is_streamed() || grad_w.is_at(&terms.grad_out) => {
-                    return terms.of_whole_blocks::<V, S, TOTALS, true>(elements, lanes, &mut self.grad_w, stripes);
+                Some(grad_w) if is_common => {
+                    let (elements, grad_w) = (elements.clone(), &mut Some(grad_w.cached()));
+                    if T::REMEMBERS {
+                        terms.of_whole_blocks::<V, S, T, TOTALS, false>(elements, source, grad_w, sink);
+                    } else {
+                        terms.of_whole_blocks::<V, S, T, TOTALS, true>(elements, source, grad_w, sink);
+                    }
                 }
-                Some(grad_w) => {
-                    let grad_w = &mut Some(grad_w.cached());
-                    terms.of_whole_blocks::<V, S, TOTALS, false>(elements.clone(), lanes, grad_w, stripes);
+                None if is_common => {
+                    terms.of_whole_blocks::<V, S, T, TOTALS, false>(elements.clone(), source, &mut None, sink);
                 }
-                None => terms.of_whole_blocks::<V, S, TOTALS, false>(elements.clone(), lanes, &mut None, stripes),
+                grad_w => return terms.of_whole_blocks::<V, S, T, TOTALS, true>(elements, source, grad_w, sink),
             }
             // To look for NaN weights takes two instructions of twelve; it is enough to do so where a total is NaN.
-            if V::has_nan(stripes[0]) {
-                *stripes = before;
-                terms.of_whole_blocks::<V, S, TOTALS, true>(elements, lanes, &mut None, stripes);
+            if T::REMEMBERS && sink.takes_back_nan(before) {
+                terms.of_whole_blocks::<V, S, T, TOTALS, true>(elements, source, &mut None, sink);
             }
         }
     }

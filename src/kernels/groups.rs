@@ -1,14 +1,15 @@
 //! What the weights of each group are quantized with, and how a block gets it.
 //!
 //! A group is the weights that share a scale. Its parameters are five numbers; the quantizer keeps them in [`Parameters`],
-//! one array per number, and kernels read them as [`Groups`]. A block whose elements are all of one group takes them from a
-//! [`Splat`], one that crosses groups from a [`Row`] or a [`Table`].
+//! one array per number, and kernels read them as [`Groups`]. Blocks take them from a [`Source`]: a [`Splat`] where all are of
+//! one group, [`Successive`] groups of some blocks each, or a [`Row`] where a block crosses groups.
 
 use super::vector::Floats;
 use super::{BLOCK, Vectors};
 use crate::error::Error;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Parameters of a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -181,14 +182,14 @@ impl<'a> Groups<'a> {
 
     /// The parameters of one group, as far as they are there.
     #[inline(always)]
-    pub(super) fn splat<R: Reads, const AFFINE: bool>(&self, group: usize) -> Splat<R, AFFINE> {
-        let mut numbers = [0.0; NUMBERS];
+    pub(super) fn splat<V: Vectors, R: Reads, const AFFINE: bool>(&self, group: usize) -> Splat<V, AFFINE> {
+        let mut numbers = [V::Floats::splat(0.0); NUMBERS];
         for index in 0..NUMBERS {
             if reads::<R, AFFINE>(index) {
-                numbers[index] = self.array(index).get(group).copied().unwrap_or(0.0);
+                numbers[index] = V::Floats::splat(self.array(index).get(group).copied().unwrap_or(0.0));
             }
         }
-        Splat(numbers, PhantomData)
+        Splat(numbers)
     }
 
     /// The parameters of `count` groups from `first` on, which must be there.
@@ -200,26 +201,28 @@ impl<'a> Groups<'a> {
                 arrays[index] = self.array(index)[first..first + count].as_ptr();
             }
         }
-        Row { arrays, count, lifetime: PhantomData }
+        Row { arrays, count, is_padded: false, lifetime: PhantomData }
     }
 
-    /// Writes the parameters of the elements of a row into `table`: `repeat` elements of each group from `first` on, `columns`
+    /// Writes the parameters of the elements of a row into a table: `repeat` elements of each group from `first` on, `columns`
     /// elements in all, and all of that `copies` times.
     #[inline(always)]
-    pub(super) fn tabulate<V: Vectors, R: Reads, const AFFINE: bool>(
+    pub(super) fn tabulate<'b, V: Vectors, R: Reads, const AFFINE: bool>(
         &self,
         row: TableRow,
-        table: &mut Table<'_, R, AFFINE>,
-    ) {
+        table: &'b mut RoomForTable,
+    ) -> Row<'b, R, AFFINE> {
         let TableRow { first, columns, repeat, copies } = row;
-        table.len = columns * copies;
-        assert!(table.len <= TABLE);
+        let count = columns * copies;
+        assert!(count <= TABLE);
+        let mut arrays = [std::ptr::null(); NUMBERS];
         for index in 0..NUMBERS {
             if !reads::<R, AFFINE>(index) {
                 continue;
             }
             let numbers = &self.array(index)[first..first + columns.div_ceil(repeat)];
-            let start = table.room.as_mut_ptr().cast::<f32>().wrapping_add(index * (TABLE + BLOCK));
+            let start = table.as_mut_ptr().cast::<f32>().wrapping_add(index * (TABLE + BLOCK));
+            arrays[index] = start.cast_const();
             // SAFETY: by the assertion there is room for the line and a block; a register overshoots the last column by less.
             unsafe {
                 if repeat == 1 {
@@ -238,9 +241,10 @@ impl<'a> Groups<'a> {
                 for copy in 1..copies {
                     start.add(copy * columns).copy_from_nonoverlapping(start, columns);
                 }
-                V::store(V::splat(0.0), start.add(table.len));
+                V::store(V::splat(0.0), start.add(count));
             }
         }
+        Row { arrays, count, is_padded: true, lifetime: PhantomData }
     }
 }
 
@@ -295,111 +299,232 @@ pub(super) struct TableRow {
     pub(super) copies: usize,
 }
 
-/// The parameters of the elements of a block; 0 those that the kernel does not read.
-#[derive(Clone, Copy)]
-pub(crate) struct Lanes<V: Vectors> {
-    pub(super) step: V::Block,
-    /// `inverse + rest` is one over the step, see [`super::quotient`].
-    pub(super) inverse: V::Block,
-    pub(super) rest: V::Block,
-    pub(super) zero_point: V::Block,
-    pub(super) offset: V::Block,
-}
+/// The parameters of the elements of a block, a register at a time: those of a whole block are more than there are registers.
+pub(crate) trait Lanes<V: Vectors> {
+    /// Whether zero points and offsets are to be looked at.
+    const AFFINE: bool;
 
-impl<V: Vectors> Lanes<V> {
+    /// Whether every block has the same: what depends on nothing else is then computed once.
+    const SAME: bool;
+
+    /// One of the numbers, for one register of elements; 0 if the kernel does not [read](Reads) it.
+    fn number(&self, index: usize, register: usize) -> V::Floats;
+
     #[inline(always)]
-    fn of([step, inverse, rest, zero_point, offset]: [V::Block; NUMBERS]) -> Self {
-        Lanes { step, inverse, rest, zero_point, offset }
+    fn step(&self, register: usize) -> V::Floats {
+        self.number(0, register)
+    }
+
+    /// `inverse + rest` is one over the step, see [`super::quotient`].
+    #[inline(always)]
+    fn inverse(&self, register: usize) -> V::Floats {
+        self.number(INVERSE, register)
+    }
+
+    #[inline(always)]
+    fn rest(&self, register: usize) -> V::Floats {
+        self.number(2, register)
+    }
+
+    #[inline(always)]
+    fn zero_point(&self, register: usize) -> V::Floats {
+        self.number(3, register)
+    }
+
+    #[inline(always)]
+    fn offset(&self, register: usize) -> V::Floats {
+        self.number(4, register)
     }
 }
 
-/// Where the parameters of a block come from.
-pub(crate) trait Source {
-    /// Whether zero points and offsets are to be looked at.
-    const AFFINE: bool;
-}
+/// Where successive blocks get their parameters from.
+pub(crate) trait Source<V: Vectors> {
+    type Lanes: Lanes<V>;
 
-/// A source with parameters for each element.
-pub(super) trait ByElement: Source {
-    /// How many elements.
+    /// How many elements have some.
     fn len(&self) -> usize;
 
-    /// Those of the `count` elements from `at` on, at most a block.
+    /// Those of the block that begins at the element `place`. Blocks are asked for in order, each once.
     ///
     /// # Safety
-    /// There are [`len`](Self::len) elements, and these are among them.
-    unsafe fn lanes<V: Vectors>(&self, at: usize, count: usize) -> Lanes<V>;
+    /// The block is among the elements; what is returned is not used longer than the source.
+    unsafe fn lanes(&mut self, place: usize) -> Self::Lanes;
 }
 
 /// One group for all.
-pub(super) struct Splat<R, const AFFINE: bool>([f32; NUMBERS], PhantomData<R>);
+#[derive(Clone, Copy)]
+pub(super) struct Splat<V: Vectors, const AFFINE: bool>([V::Floats; NUMBERS]);
 
-impl<R: Reads, const AFFINE: bool> Splat<R, AFFINE> {
-    /// For each element of a block.
+impl<V: Vectors, const AFFINE: bool> Lanes<V> for Splat<V, AFFINE> {
+    const AFFINE: bool = AFFINE;
+    const SAME: bool = true;
+
     #[inline(always)]
-    pub(super) fn all<V: Vectors>(&self) -> Lanes<V> {
-        let mut lanes = [V::splat(0.0); NUMBERS];
-        for index in 0..NUMBERS {
-            if reads::<R, AFFINE>(index) {
-                lanes[index] = V::splat(self.0[index]);
-            }
-        }
-        Lanes::of(lanes)
+    fn number(&self, index: usize, _register: usize) -> V::Floats {
+        self.0[index]
     }
 }
 
-impl<R: Reads, const AFFINE: bool> Source for Splat<R, AFFINE> {
-    const AFFINE: bool = AFFINE;
+impl<V: Vectors, const AFFINE: bool> Source<V> for Splat<V, AFFINE> {
+    type Lanes = Self;
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        usize::MAX
+    }
+
+    #[inline(always)]
+    unsafe fn lanes(&mut self, _place: usize) -> Self {
+        *self
+    }
 }
 
-/// Consecutive groups.
+/// One group for all of a block, another one for the next.
+#[derive(Clone, Copy)]
+pub(super) struct SplatOfMany<V: Vectors, const AFFINE: bool>(Splat<V, AFFINE>);
+
+impl<V: Vectors, const AFFINE: bool> Lanes<V> for SplatOfMany<V, AFFINE> {
+    const AFFINE: bool = AFFINE;
+    const SAME: bool = false;
+
+    #[inline(always)]
+    fn number(&self, index: usize, register: usize) -> V::Floats {
+        self.0.number(index, register)
+    }
+}
+
+/// Successive groups of the same number of blocks each.
+pub(super) struct Successive<'a, R, const AFFINE: bool> {
+    row: Row<'a, R, AFFINE>,
+    /// Blocks of a group.
+    blocks: usize,
+    group: usize,
+    /// Blocks of the group that were not asked for.
+    left: usize,
+}
+
+impl<'a, R: Reads, const AFFINE: bool> Successive<'a, R, AFFINE> {
+    /// `blocks` blocks of each group of `row`.
+    #[inline(always)]
+    pub(super) fn new(row: Row<'a, R, AFFINE>, blocks: usize) -> Self {
+        Successive { row, blocks, group: 0, left: blocks }
+    }
+}
+
+impl<V: Vectors, R: Reads, const AFFINE: bool> Source<V> for Successive<'_, R, AFFINE> {
+    type Lanes = SplatOfMany<V, AFFINE>;
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.row.count * self.blocks * BLOCK
+    }
+
+    #[inline(always)]
+    unsafe fn lanes(&mut self, _place: usize) -> Self::Lanes {
+        // SAFETY: one after the other, the caller asks for no more blocks than the groups have.
+        let lanes = unsafe { self.row.splat(self.group) };
+        self.left -= 1;
+        if self.left == 0 {
+            (self.group, self.left) = (self.group + 1, self.blocks);
+        }
+        SplatOfMany(lanes)
+    }
+}
+
+/// A group for each element: consecutive groups, where they are or as a table has them.
 pub(super) struct Row<'a, R, const AFFINE: bool> {
     /// Of `count` floats each, where they are read.
     arrays: [*const f32; NUMBERS],
     count: usize,
+    /// Whether a block of floats follows them.
+    is_padded: bool,
     lifetime: PhantomData<(&'a f32, R)>,
 }
 
+/// Parameters of a block that a row ends in.
+pub(super) type RoomForLast = MaybeUninit<[[f32; BLOCK]; NUMBERS]>;
+
 impl<R: Reads, const AFFINE: bool> Row<'_, R, AFFINE> {
     /// One of the groups.
+    ///
+    /// # Safety
+    /// It is there.
     #[inline(always)]
-    pub(super) fn splat(&self, group: usize) -> Splat<R, AFFINE> {
-        assert!(group < self.count);
-        let mut numbers = [0.0; NUMBERS];
+    unsafe fn splat<V: Vectors>(&self, group: usize) -> Splat<V, AFFINE> {
+        debug_assert!(group < self.count);
+        let mut numbers = [V::Floats::splat(0.0); NUMBERS];
         for index in 0..NUMBERS {
             if reads::<R, AFFINE>(index) {
-                // SAFETY: the assertion keeps the group inside the array.
-                numbers[index] = unsafe { *self.arrays[index].add(group) };
+                // SAFETY: the caller's promise.
+                numbers[index] = V::Floats::splat(unsafe { *self.arrays[index].add(group) });
             }
         }
-        Splat(numbers, PhantomData)
+        Splat(numbers)
+    }
+
+    /// The parameters of some elements, fewer than a block.
+    #[inline(always)]
+    pub(super) fn last<V: Vectors>(&self, places: Range<usize>, room: &mut RoomForLast) -> Each<R, AFFINE> {
+        assert!(places.end <= self.count && places.len() < BLOCK);
+        let mut arrays = self.arrays;
+        for index in 0..NUMBERS {
+            if !reads::<R, AFFINE>(index) {
+                continue;
+            }
+            // SAFETY: the assertion keeps the place inside the arrays, and what is read of them too; the room is a block for each.
+            unsafe {
+                arrays[index] = self.arrays[index].add(places.start);
+                if !self.is_padded {
+                    let to = room.as_mut_ptr().cast::<f32>().add(index * BLOCK);
+                    V::store(V::load_few(arrays[index], places.len()), to);
+                    arrays[index] = to;
+                }
+            }
+        }
+        Each { arrays, reads: PhantomData }
     }
 }
 
-impl<R: Reads, const AFFINE: bool> Source for Row<'_, R, AFFINE> {
-    const AFFINE: bool = AFFINE;
-}
+impl<V: Vectors, R: Reads, const AFFINE: bool> Source<V> for Row<'_, R, AFFINE> {
+    type Lanes = Each<R, AFFINE>;
 
-/// A group for each element.
-impl<R: Reads, const AFFINE: bool> ByElement for Row<'_, R, AFFINE> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.count
     }
 
     #[inline(always)]
-    unsafe fn lanes<V: Vectors>(&self, at: usize, count: usize) -> Lanes<V> {
-        let mut lanes = [V::splat(0.0); NUMBERS];
+    unsafe fn lanes(&mut self, place: usize) -> Self::Lanes {
+        let mut arrays = self.arrays;
         for index in 0..NUMBERS {
             if reads::<R, AFFINE>(index) {
-                // SAFETY: by the caller's promise the arrays have them.
-                lanes[index] = unsafe {
-                    let from = self.arrays[index].add(at);
-                    if count == BLOCK { V::load(from) } else { V::load_few(from, count) }
-                };
+                // SAFETY: the caller's promise.
+                arrays[index] = unsafe { self.arrays[index].add(place) };
             }
         }
-        Lanes::of(lanes)
+        Each { arrays, reads: PhantomData }
+    }
+}
+
+/// A group for each element of a block.
+pub(super) struct Each<R, const AFFINE: bool> {
+    /// Of a block of floats each, where they are read: whoever makes one promises so much.
+    arrays: [*const f32; NUMBERS],
+    reads: PhantomData<R>,
+}
+
+impl<V: Vectors, R: Reads, const AFFINE: bool> Lanes<V> for Each<R, AFFINE> {
+    const AFFINE: bool = AFFINE;
+    const SAME: bool = false;
+
+    #[inline(always)]
+    fn number(&self, index: usize, register: usize) -> V::Floats {
+        debug_assert!(register < V::REGISTERS);
+        if !reads::<R, AFFINE>(index) {
+            return V::Floats::splat(0.0);
+        }
+        // SAFETY: there is a block of them.
+        unsafe { V::Floats::load(self.arrays[index].add(register * V::Floats::LANES)) }
     }
 }
 
@@ -408,42 +533,3 @@ pub(super) const TABLE: usize = 512;
 
 /// Room for a table, with a block to overshoot into. Left uninitialised: to clear it takes as long as a short call.
 pub(super) type RoomForTable = MaybeUninit<[[f32; TABLE + BLOCK]; NUMBERS]>;
-
-/// The parameters of the elements of a line.
-pub(super) struct Table<'a, R, const AFFINE: bool> {
-    /// Initialised for `len` elements and a block, where they are read.
-    room: &'a mut RoomForTable,
-    len: usize,
-    reads: PhantomData<R>,
-}
-
-impl<'a, R: Reads, const AFFINE: bool> Table<'a, R, AFFINE> {
-    /// Nothing yet.
-    #[inline(always)]
-    pub(super) fn new(room: &'a mut RoomForTable) -> Self {
-        Table { room, len: 0, reads: PhantomData }
-    }
-}
-
-impl<R: Reads, const AFFINE: bool> Source for Table<'_, R, AFFINE> {
-    const AFFINE: bool = AFFINE;
-}
-
-impl<R: Reads, const AFFINE: bool> ByElement for Table<'_, R, AFFINE> {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    #[inline(always)]
-    unsafe fn lanes<V: Vectors>(&self, at: usize, _count: usize) -> Lanes<V> {
-        let mut lanes = [V::splat(0.0); NUMBERS];
-        for index in 0..NUMBERS {
-            if reads::<R, AFFINE>(index) {
-                // SAFETY: by the caller's promise the block begins in the line, behind which there is one more.
-                lanes[index] = unsafe { V::load(self.room.as_ptr().cast::<f32>().add(index * (TABLE + BLOCK) + at)) };
-            }
-        }
-        Lanes::of(lanes)
-    }
-}

@@ -5,7 +5,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Nothing, Source};
+use super::groups::{Lanes, Nothing};
 use super::vector::{Floats, SEVERAL};
 use super::walk::{Join, Work};
 use crate::error::Error;
@@ -74,7 +74,7 @@ impl Work<2> for Ranges<'_> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, _lanes: &L) -> [V::Block; 2] {
         let x = self.x.load::<V>(block);
         let mut terms = [x; 2];
         for register in 0..V::REGISTERS {

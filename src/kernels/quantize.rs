@@ -17,7 +17,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Everything, Lanes, Source};
+use super::groups::{Everything, Lanes};
 use super::quotient::Divisor;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
@@ -32,13 +32,13 @@ pub(crate) struct CodeBounds {
 impl CodeBounds {
     /// The divisor of one register of elements, with the range of their levels.
     #[inline(always)]
-    pub(super) fn divisor<V: Vectors, S: Source>(self, lanes: &Lanes<V>, register: usize) -> Divisor<V::Floats> {
+    pub(super) fn divisor<V: Vectors, L: Lanes<V>>(self, lanes: &L, register: usize) -> Divisor<V::Floats> {
         let (mut min, mut max) = (V::Floats::splat(self.min), V::Floats::splat(self.max));
-        if S::AFFINE {
-            min = min.minus(lanes.zero_point[register]);
-            max = max.minus(lanes.zero_point[register]);
+        if L::AFFINE {
+            min = min.minus(lanes.zero_point(register));
+            max = max.minus(lanes.zero_point(register));
         }
-        Divisor::new::<V>(lanes, register, min, max)
+        Divisor::new::<V, L>(lanes, register, min, max)
     }
 }
 
@@ -74,22 +74,22 @@ impl Rounding {
 
 /// One register of weights less the offset.
 #[inline(always)]
-pub(super) fn without_offset<V: Vectors, S: Source>(w: V::Floats, lanes: &Lanes<V>, register: usize) -> V::Floats {
-    if S::AFFINE { w.minus(lanes.offset[register]) } else { w }
+pub(super) fn without_offset<V: Vectors, L: Lanes<V>>(w: V::Floats, lanes: &L, register: usize) -> V::Floats {
+    if L::AFFINE { w.minus(lanes.offset(register)) } else { w }
 }
 
 /// The levels of a block of weights, as i32s.
 #[inline(always)]
-pub(super) fn whole_levels<V: Vectors, S: Source>(
+pub(super) fn whole_levels<V: Vectors, L: Lanes<V>>(
     w: V::Block,
-    lanes: &Lanes<V>,
+    lanes: &L,
     bounds: CodeBounds,
     rounding: Rounding,
 ) -> V::Block {
     let mut whole = w;
     for register in 0..V::REGISTERS {
-        let divisor = bounds.divisor::<V, S>(lanes, register);
-        let quotient = divisor.clamped::<V>(without_offset::<V, S>(w[register], lanes, register));
+        let divisor = bounds.divisor::<V, L>(lanes, register);
+        let quotient = divisor.clamped::<V>(without_offset::<V, L>(w[register], lanes, register));
         whole[register] = rounding.whole(quotient);
     }
     whole
@@ -105,10 +105,10 @@ pub(super) fn floats_of<V: Vectors>(mut whole: V::Block) -> V::Block {
 
 /// The codes of a block of levels, all i32s.
 #[inline(always)]
-pub(super) fn whole_codes<V: Vectors, S: Source>(mut whole: V::Block, lanes: &Lanes<V>) -> V::Block {
-    if S::AFFINE {
+pub(super) fn whole_codes<V: Vectors, L: Lanes<V>>(mut whole: V::Block, lanes: &L) -> V::Block {
+    if L::AFFINE {
         for register in 0..V::REGISTERS {
-            whole[register] = whole[register].whole_plus(lanes.zero_point[register].to_whole());
+            whole[register] = whole[register].whole_plus(lanes.zero_point(register).to_whole());
         }
     }
     whole
@@ -116,12 +116,12 @@ pub(super) fn whole_codes<V: Vectors, S: Source>(mut whole: V::Block, lanes: &La
 
 /// The values of a block of levels.
 #[inline(always)]
-pub(super) fn values_of<V: Vectors, S: Source>(levels: V::Block, lanes: &Lanes<V>) -> V::Block {
+pub(super) fn values_of<V: Vectors, L: Lanes<V>>(levels: V::Block, lanes: &L) -> V::Block {
     let mut values = levels;
     for register in 0..V::REGISTERS {
-        values[register] = levels[register].times(lanes.step[register]);
-        if S::AFFINE {
-            values[register] = values[register].plus(lanes.offset[register]);
+        values[register] = levels[register].times(lanes.step(register));
+        if L::AFFINE {
+            values[register] = values[register].plus(lanes.offset(register));
         }
     }
     values
@@ -163,13 +163,13 @@ impl Work<0> for Quantize<'_> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 0] {
-        let levels = whole_levels::<V, S>(self.w.load::<V>(block), lanes, self.bounds, self.rounding);
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, lanes: &L) -> [V::Block; 0] {
+        let levels = whole_levels::<V, L>(self.w.load::<V>(block), lanes, self.bounds, self.rounding);
         if let Some(codes) = &mut self.codes {
-            codes.store_bytes::<V>(block, V::to_bytes(whole_codes::<V, S>(levels, lanes)));
+            codes.store_bytes::<V>(block, V::to_bytes(whole_codes::<V, L>(levels, lanes)));
         }
         if let Some(values) = &mut self.values {
-            values.store::<V>(block, values_of::<V, S>(floats_of::<V>(levels), lanes));
+            values.store::<V>(block, values_of::<V, L>(floats_of::<V>(levels), lanes));
         }
         []
     }

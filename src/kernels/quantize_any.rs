@@ -10,7 +10,7 @@ use super::random::{MANY, Random, RoomForMany};
 use super::statistics::{Statistics, statistics_of, statistics_terms};
 use super::stochastic::whole_levels_by_chance;
 use super::vector::Floats;
-use super::walk::{Sum, Work, join_lanes};
+use super::walk::{Sink, Sum, Work};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 
@@ -40,22 +40,22 @@ pub(crate) struct QuantizeAny<'a, const TOTALS: usize> {
 impl<const TOTALS: usize> QuantizeAny<'_, TOTALS> {
     /// Writes the results of a block of weights with these levels, and gives its terms.
     #[inline(always)]
-    fn end<V: Vectors, S: Source>(
+    fn end<V: Vectors, L: Lanes<V>>(
         &mut self,
         block: Block,
-        lanes: &Lanes<V>,
+        lanes: &L,
         w: V::Block,
         whole: V::Block,
     ) -> [V::Block; TOTALS] {
         if let Some(codes) = &mut self.codes {
-            codes.store_bytes::<V>(block, V::to_bytes(whole_codes::<V, S>(whole, lanes)));
+            codes.store_bytes::<V>(block, V::to_bytes(whole_codes::<V, L>(whole, lanes)));
         }
         let mut terms = [w; TOTALS];
         if TOTALS > 0 || self.values.is_some() {
             let levels = floats_of::<V>(whole);
-            let mut results = values_of::<V, S>(levels, lanes);
+            let mut results = values_of::<V, L>(levels, lanes);
             if TOTALS > 0 {
-                terms = statistics_terms::<V, S, TOTALS>(w, levels, results, lanes, self.bounds);
+                terms = statistics_terms::<V, L, TOTALS>(w, levels, results, lanes, self.bounds);
             }
             if let Some(values) = &mut self.values {
                 if self.propagates {
@@ -92,38 +92,40 @@ impl<const TOTALS: usize> Work<TOTALS> for QuantizeAny<'_, TOTALS> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, lanes: &L) -> [V::Block; TOTALS] {
         let w = self.w.load::<V>(block);
         let whole = match &mut self.rounding {
-            AnyRounding::Nearest(rounding) => whole_levels::<V, S>(w, lanes, self.bounds, *rounding),
+            AnyRounding::Nearest(rounding) => whole_levels::<V, L>(w, lanes, self.bounds, *rounding),
             AnyRounding::Stochastic(random) => {
                 let draws = random.draws::<V>(block.start());
-                whole_levels_by_chance::<V, S>(w, lanes, self.bounds, draws)
+                whole_levels_by_chance::<V, L>(w, lanes, self.bounds, draws)
             }
         };
-        self.end::<V, S>(block, lanes, w, whole)
+        self.end::<V, L>(block, lanes, w, whole)
     }
 
     #[inline(always)]
-    fn whole_blocks<V: Vectors, S: Source>(
+    fn whole_blocks<V: Vectors, S: Source<V>, T: Sink<V, Sum, TOTALS>>(
         &mut self,
         elements: Range<usize>,
-        lanes: &Lanes<V>,
-        stripes: &mut [V::Block; TOTALS],
+        source: &mut S,
+        sink: &mut T,
     ) {
-        assert!(self.reaches(elements.end));
+        assert!(self.reaches(elements.end) && elements.len() <= source.len().min(sink.len()));
         let bounds = self.bounds;
         let stream = match &self.rounding {
             AnyRounding::Stochastic(random) => random.stream,
             AnyRounding::Nearest(rounding) => {
                 let rounding = *rounding;
-                for at in elements.step_by(BLOCK) {
+                for at in elements.clone().step_by(BLOCK) {
+                    let place = at - elements.start;
                     // SAFETY: by the assertion.
-                    let block = unsafe { Block::inside(at) };
+                    let (block, lanes) = unsafe { (Block::inside(at), source.lanes(place)) };
                     let w = self.w.load::<V>(block);
-                    let whole = whole_levels::<V, S>(w, lanes, bounds, rounding);
-                    let terms = self.end::<V, S>(block, lanes, w, whole);
-                    join_lanes::<V, Sum, TOTALS>(stripes, &terms);
+                    let whole = whole_levels::<V, S::Lanes>(w, &lanes, bounds, rounding);
+                    let terms = self.end::<V, S::Lanes>(block, &lanes, w, whole);
+                    // SAFETY: by the assertion.
+                    unsafe { sink.join(place, &terms) };
                 }
                 return;
             }
@@ -132,12 +134,15 @@ impl<const TOTALS: usize> Work<TOTALS> for QuantizeAny<'_, TOTALS> {
         for first in elements.clone().step_by(MANY) {
             let draws = stream.many::<V>(first, MANY.min(elements.end - first), &mut room);
             for (index, draws) in draws.chunks_exact(BLOCK).enumerate() {
+                let (at, place) = (first + index * BLOCK, first + index * BLOCK - elements.start);
                 // SAFETY: by the assertion; the draws are a block of floats.
-                let (block, draws) = unsafe { (Block::inside(first + index * BLOCK), V::load(draws.as_ptr())) };
+                let (block, lanes, draws) =
+                    unsafe { (Block::inside(at), source.lanes(place), V::load(draws.as_ptr())) };
                 let w = self.w.load::<V>(block);
-                let whole = whole_levels_by_chance::<V, S>(w, lanes, bounds, draws);
-                let terms = self.end::<V, S>(block, lanes, w, whole);
-                join_lanes::<V, Sum, TOTALS>(stripes, &terms);
+                let whole = whole_levels_by_chance::<V, S::Lanes>(w, &lanes, bounds, draws);
+                let terms = self.end::<V, S::Lanes>(block, &lanes, w, whole);
+                // SAFETY: by the assertion.
+                unsafe { sink.join(place, &terms) };
             }
         }
     }

@@ -28,20 +28,24 @@ pub(super) struct Divisor<F> {
     rest: F,
     pub(super) min: F,
     pub(super) max: F,
+    /// Whether the bounds in units of weights are computed once.
+    same: bool,
 }
 
 impl<F: Floats> Divisor<F> {
     #[inline(always)]
-    pub(super) fn new<V: Vectors<Floats = F>>(lanes: &Lanes<V>, register: usize, min: F, max: F) -> Self {
-        let (step, inverse, rest) = (lanes.step[register], lanes.inverse[register], lanes.rest[register]);
-        Divisor { step, inverse, rest, min, max }
+    pub(super) fn new<V: Vectors<Floats = F>, L: Lanes<V>>(lanes: &L, register: usize, min: F, max: F) -> Self {
+        let (step, inverse, rest) = (lanes.step(register), lanes.inverse(register), lanes.rest(register));
+        Divisor { step, inverse, rest, min, max, same: L::SAME }
     }
 
     /// `w / step` clamped to the range; NaN where `w` is. A quotient that was clamped may lie an ulp beyond the bound, which
     /// rounds to the same level.
     #[inline(always)]
     pub(super) fn clamped<V: Vectors<Floats = F>>(self, w: F) -> F {
-        if V::FUSES {
+        if V::FUSES && !self.same {
+            self.decisive::<V>(w).at_least(self.min).at_most(self.max)
+        } else if V::FUSES {
             let (low, high) = (self.min.times(self.step), self.max.times(self.step));
             let w = w.at_least(low).at_most(high);
             w.times_plus(self.inverse, w.times(self.rest))

@@ -2,7 +2,7 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Nothing, Source};
+use super::groups::{Lanes, Nothing};
 use super::vector::Floats;
 use super::walk::{Largest, Sum, Work};
 
@@ -22,7 +22,7 @@ impl Work<1> for MaxMagnitude<'_> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 1] {
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, _lanes: &L) -> [V::Block; 1] {
         let mut magnitudes = self.w.load::<V>(block);
         for register in 0..V::REGISTERS {
             magnitudes[register] = magnitudes[register].abs();
@@ -59,7 +59,7 @@ impl Work<2> for Extremes<'_> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, _lanes: &L) -> [V::Block; 2] {
         let w = self.w.load::<V>(block);
         let mut extremes = [w; 2];
         for register in 0..V::REGISTERS {
@@ -110,7 +110,7 @@ impl Work<2> for MeanMagnitude<'_> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, _lanes: &Lanes<V>) -> [V::Block; 2] {
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, _lanes: &L) -> [V::Block; 2] {
         let w = self.w.load::<V>(block);
         let mut magnitudes = [w; 2];
         for register in 0..V::REGISTERS {

@@ -2,8 +2,9 @@
 
 use super::buffer::Block;
 use super::cut::Rows;
-use super::groups::{ByElement, Groups, RoomForTable, TABLE, Table, TableRow};
-use super::walk::{Join, Work, masked};
+use super::groups::{Groups, RoomForLast, RoomForTable, Row, TABLE, TableRow};
+use super::vector::Floats;
+use super::walk::{Join, Sink, Work, masked};
 use super::{BLOCK, Kernel, Vectors};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -56,19 +57,17 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         };
         let (mut room, mut room_for_table) = (RoomForColumns::new(), RoomForTable::uninit());
         let mut columns = Columns::<TOTALS>::new(&mut room);
-        let mut tabulated = Table::<W::Reads, AFFINE>::new(&mut room_for_table);
         for table in tables {
             let lines = Lines::of(rows, table, TOTALS > 0);
             for stretch in some_stretches.clone().unwrap_or(0..lines.stretches) {
                 let row = lines.row(rows, table, stretch);
                 let some_lines = some_lines.clone().unwrap_or(0..lines.count);
-                if rows.are_lines() {
-                    let source = self.groups.row::<W::Reads, AFFINE>(row.first, row.columns);
-                    self.stretch::<V, _>(&lines, stretch, some_lines, &source, &mut columns);
+                let parameters = if rows.are_lines() {
+                    self.groups.row::<W::Reads, AFFINE>(row.first, row.columns)
                 } else {
-                    self.groups.tabulate::<V, _, AFFINE>(row, &mut tabulated);
-                    self.stretch::<V, _>(&lines, stretch, some_lines, &tabulated, &mut columns);
-                }
+                    self.groups.tabulate::<V, W::Reads, AFFINE>(row, &mut room_for_table)
+                };
+                self.stretch::<V, AFFINE>(&lines, stretch, some_lines, parameters, &mut columns);
                 self.total_columns(rows, &lines, stretch, row, &columns);
             }
         }
@@ -76,53 +75,34 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
 
     /// Walks the lines of a stretch, or some of them.
     #[inline(always)]
-    fn stretch<V: Vectors, S: ByElement>(
+    fn stretch<V: Vectors, const AFFINE: bool>(
         &mut self,
         lines: &Lines,
         stretch: usize,
         some: Range<usize>,
-        source: &S,
+        mut parameters: Row<'_, W::Reads, AFFINE>,
         columns: &mut Columns<'_, TOTALS>,
     ) {
         let places = lines.places(stretch);
+        let mut room = RoomForLast::uninit();
         columns.begin();
         for line in some {
             let (start, end) = lines.elements(line, &places);
-            columns.begin_line(end - start);
-            assert!(end - start <= source.len());
-            let mut at = start;
+            columns.begin_line::<W::Join>(end - start);
             // Whole blocks by themselves, as in runs.
-            while end - at >= BLOCK {
-                // SAFETY: the assertion above.
-                unsafe { self.block::<V, S>(Block::full(at), at - start, source, columns) };
-                at += BLOCK;
-            }
-            if at < end {
-                // SAFETY: as above.
-                unsafe { self.block::<V, S>(Block::first_of(at, end), at - start, source, columns) };
+            let whole_end = end - (end - start) % BLOCK;
+            self.work.whole_blocks::<V, _, _>(start..whole_end, &mut parameters, columns);
+            if whole_end < end {
+                let place = whole_end - start;
+                let lanes = parameters.last::<V>(place..end - start, &mut room);
+                let block = Block::first_of(whole_end, end);
+                let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, _>(block, &lanes), block);
+                // SAFETY: the line, which there is room for, has the place.
+                unsafe { Sink::<V, W::Join, TOTALS>::join(columns, place, &terms) };
             }
             columns.end_line::<W::Join>();
         }
         columns.end::<W::Join>();
-    }
-
-    /// A block that begins in a place of a line.
-    ///
-    /// # Safety
-    /// The line has the place, and the source the elements; places are multiples of a block.
-    #[inline(always)]
-    unsafe fn block<V: Vectors, S: ByElement>(
-        &mut self,
-        block: Block,
-        place: usize,
-        source: &S,
-        columns: &mut Columns<'_, TOTALS>,
-    ) {
-        // SAFETY: the caller's promise.
-        let lanes = unsafe { source.lanes::<V>(place, block.count()) };
-        let terms = masked::<V, W::Join, TOTALS>(self.work.block::<V, S>(block, &lanes), block);
-        // SAFETY: the caller's promise.
-        unsafe { columns.join::<V, W::Join>(place, &terms) };
     }
 
     /// Joins the places of each group.
@@ -232,13 +212,41 @@ impl<const TOTALS: usize> RoomForColumns<TOTALS> {
 
 /// Totals per place of a line.
 struct Columns<'a, const TOTALS: usize> {
-    /// `recent`: the terms of the lines since the last fold. Their first line initialises what the others, which may be
-    /// shorter, join. `totals`: those of what was folded, the first `places` of them initialised.
+    /// `recent`: the terms of the lines since the last fold, initialised for the blocks of the first line, which no other is
+    /// longer than. `totals`: those of what was folded, the first `places` of them initialised.
     room: &'a mut RoomForColumns<TOTALS>,
     /// Places of the first line since the last fold, at most COLUMNS, and how many lines there were.
     reached: usize,
     lines: usize,
     places: usize,
+}
+
+impl<V: Vectors, J: Join, const TOTALS: usize> Sink<V, J, TOTALS> for Columns<'_, TOTALS> {
+    type Before = ();
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        if TOTALS == 0 { usize::MAX } else { self.reached }
+    }
+
+    #[inline(always)]
+    unsafe fn join(&mut self, place: usize, terms: &[V::Block; TOTALS]) {
+        for index in 0..TOTALS {
+            let mut joined = terms[index];
+            // SAFETY: by the caller's promise there is room for the block, which `begin_line` has initialised.
+            unsafe {
+                let recent = self.recent(index).add(place);
+                for register in 0..V::REGISTERS {
+                    let so_far = V::Floats::load(recent.add(register * V::Floats::LANES));
+                    joined[register] = J::join(so_far, joined[register]);
+                }
+                V::store(joined, recent);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn before(&self) {}
 }
 
 impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
@@ -255,37 +263,29 @@ impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
 
     /// Before the blocks of a line with so many places, no more than those of the line before it.
     #[inline(always)]
-    fn begin_line(&mut self, places: usize) {
-        if TOTALS > 0 {
-            assert!(places <= if self.lines == 0 { COLUMNS } else { self.reached });
-            self.reached = if self.lines == 0 { places } else { self.reached };
-        }
-    }
-
-    /// Joins the terms of a block that begins in place `at`.
-    ///
-    /// # Safety
-    /// The line has that place; the blocks of each line begin in the same ones.
-    #[inline(always)]
-    unsafe fn join<V: Vectors, J: Join>(&mut self, at: usize, terms: &[V::Block; TOTALS]) {
+    fn begin_line<J: Join>(&mut self, places: usize) {
         if TOTALS == 0 {
             return;
         }
-        for index in 0..TOTALS {
-            let mut joined = terms[index];
-            // SAFETY: a line has at most COLUMNS places, so that there is a block of floats from `at` on; the first line, which
-            // no other is longer than, has initialised it by the time that another one is joined.
-            unsafe {
-                let recent = self.room.recent.as_mut_ptr().cast::<f32>().add(index * (COLUMNS + BLOCK) + at);
-                if self.lines > 0 {
-                    let so_far = V::load(recent);
-                    for register in 0..V::REGISTERS {
-                        joined[register] = J::join(so_far[register], joined[register]);
-                    }
+        if self.lines == 0 {
+            assert!(places <= COLUMNS);
+            self.reached = places;
+            for index in 0..TOTALS {
+                let recent = self.recent(index);
+                for place in 0..places.next_multiple_of(BLOCK) {
+                    // SAFETY: there is room for COLUMNS and a block.
+                    unsafe { recent.add(place).write(J::NOTHING) };
                 }
-                V::store(joined, recent);
             }
         }
+        assert!(places <= self.reached);
+    }
+
+    /// The recent terms of this index.
+    #[inline(always)]
+    fn recent(&mut self, index: usize) -> *mut f32 {
+        assert!(index < TOTALS);
+        self.room.recent.as_mut_ptr().cast::<f32>().wrapping_add(index * (COLUMNS + BLOCK))
     }
 
     /// After the blocks of a line.
@@ -312,7 +312,7 @@ impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
     fn fold<J: Join>(&mut self) {
         let first = self.places == 0;
         for index in 0..TOTALS {
-            // SAFETY: the first line has initialised what it reached, and the first fold the totals; `reached` is at most
+            // SAFETY: what the first line reached is initialised, and by the first fold the totals; `reached` is at most
             // COLUMNS.
             unsafe {
                 let recent = self.room.recent.as_ptr().cast::<f32>().add(index * (COLUMNS + BLOCK));

@@ -2,9 +2,9 @@
 
 use super::buffer::Block;
 use super::cut::Runs;
-use super::groups::{Groups, Lanes, Source, Splat};
+use super::groups::{Groups, Lanes, Splat, Successive};
 use super::vector::{Floats, SEVERAL};
-use super::walk::{Join, Work, join_all, join_lanes, masked};
+use super::walk::{Join, Sink, Stripes, Work, join_all, masked};
 use super::{BLOCK, Kernel, Output, Vectors};
 use std::ops::Range;
 
@@ -70,10 +70,10 @@ impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
     fn walk<V: Vectors, const AFFINE: bool>(self) {
         // SAFETY: only this one is given blocks.
         let mut work = unsafe { self.work.share() };
-        let lanes = self.groups.splat::<W::Reads, AFFINE>(0).all::<V>();
-        let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
-        few::<V, Splat<W::Reads, AFFINE>, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes);
-        work.total(0, self.len, folded::<V, W::Join, TOTALS>(&stripes));
+        let lanes = self.groups.splat::<V, W::Reads, AFFINE>(0);
+        let mut stripes = Stripes::nothing::<W::Join>();
+        few::<V, _, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes);
+        work.total(0, self.len, stripes.folded::<W::Join>());
     }
 }
 
@@ -121,37 +121,29 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         mut kept: Option<&mut Kept<TOTALS>>,
     ) {
         let (runs, first) = (self.runs, groups.start);
-        if runs.are_few_blocks() && groups.len() > 1 {
-            // One loop over the blocks of all runs, each with parameters that are read again: a loop for each run would take
-            // longer to begin than it runs.
-            let parameters = self.groups.row::<W::Reads, AFFINE>(first, groups.len());
+        let groups_len = groups.len();
+        if runs.are_few_blocks() && groups_len > 1 {
+            // A loop for each run would take longer to begin than it runs.
             let start = (o * runs.groups + first) * runs.len;
-            let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
-            let mut ended = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
-            let (mut group, mut left, count) = (0, runs.len, groups.len());
-            for at in (start..start + count * runs.len).step_by(BLOCK) {
-                let lanes = parameters.splat(group).all::<V>();
-                let terms = self.work.block::<V, Splat<W::Reads, AFFINE>>(Block::full(at), &lanes);
-                join_lanes::<V, W::Join, TOTALS>(&mut stripes, &terms);
-                left -= BLOCK;
-                if left == 0 {
-                    let place = group % SEVERAL;
-                    for index in 0..TOTALS {
-                        ended[index][place] = W::Join::half_folded::<V>(stripes[index]);
-                    }
-                    if TOTALS > 0 && (place + 1 == SEVERAL || group + 1 == count) {
-                        self.end_runs::<V>(first, group - place..group + 1, &ended, &mut kept);
-                    }
-                    stripes = [V::splat(W::Join::NOTHING); TOTALS];
-                    (group, left) = (group + 1, runs.len);
+            let several = if TOTALS > 0 { SEVERAL } else { groups.len() };
+            for group in groups.step_by(several) {
+                let count = several.min(first + groups_len - group);
+                let elements = start + (group - first) * runs.len..start + (group - first + count) * runs.len;
+                let row = self.groups.row::<W::Reads, AFFINE>(group, count);
+                let mut source = Successive::new(row, runs.len / BLOCK);
+                let mut registers = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
+                let mut ended = Ended::nothing::<W::Join>(&mut registers, runs.len / BLOCK, count);
+                self.work.whole_blocks::<V, _, _>(elements, &mut source, &mut ended);
+                if TOTALS > 0 {
+                    self.end_runs::<V>(first, group - first..group - first + count, &registers, &mut kept);
                 }
             }
             return;
         }
         for group in groups {
             let run = runs.range_of(o * runs.groups + group);
-            let (lanes, count) = (self.groups.splat::<W::Reads, AFFINE>(group).all::<V>(), run.len());
-            let total = self.run_total::<V, Splat<W::Reads, AFFINE>>(run, &lanes);
+            let (lanes, count) = (self.groups.splat::<V, W::Reads, AFFINE>(group), run.len());
+            let total = self.run_total::<V, AFFINE>(run, lanes);
             self.end_run(group, group - first, count, total, &mut kept);
         }
     }
@@ -199,7 +191,11 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
 
     /// The total of a run, or nothing when some of its superblocks are to be kept apart.
     #[inline(always)]
-    fn run_total<V: Vectors, S: Source>(&mut self, run: Range<usize>, lanes: &Lanes<V>) -> [f64; TOTALS] {
+    fn run_total<V: Vectors, const AFFINE: bool>(
+        &mut self,
+        run: Range<usize>,
+        lanes: Splat<V, AFFINE>,
+    ) -> [f64; TOTALS] {
         let mut total = [W::Join::NOTHING.into(); TOTALS];
         let length = superblock_length(run.len());
         let (mut superblock, mut at, mut end) = (0, run.start, run.end);
@@ -211,19 +207,19 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             let superblock_end = end.min(at + length);
             let mut partial = [0.0; TOTALS];
             if W::Join::IN_ANY_ORDER && TOTALS > 0 {
-                partial = self.in_any_order::<V, S>(at, superblock_end, lanes);
+                partial = self.in_any_order(at, superblock_end, lanes);
                 at = superblock_end;
             }
             // What has no totals has no tiles: it is one loop.
             let tile = if TOTALS > 0 { TILE } else { length };
             while at < superblock_end {
                 let tile_end = superblock_end.min(at + tile);
-                let stripes = self.stripes::<V, S>(at, tile_end, lanes);
+                let stripes = self.stripes(at, tile_end, lanes);
                 if run.len() <= SHORT {
-                    return folded::<V, W::Join, TOTALS>(&stripes);
+                    return stripes.folded::<W::Join>();
                 }
                 for index in 0..TOTALS {
-                    partial[index] += fold(&V::to_array(stripes[index]));
+                    partial[index] += fold(&V::to_array(stripes.0[index]));
                 }
                 at = tile_end;
             }
@@ -238,19 +234,29 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
 
     /// The terms of consecutive elements, element i in stripe `i % 32`.
     #[inline(always)]
-    fn stripes<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [V::Block; TOTALS] {
-        let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
+    fn stripes<V: Vectors, const AFFINE: bool>(
+        &mut self,
+        start: usize,
+        end: usize,
+        mut lanes: Splat<V, AFFINE>,
+    ) -> Stripes<V, TOTALS> {
+        let mut stripes = Stripes::nothing::<W::Join>();
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         let whole_end = end - (end - start) % BLOCK;
-        self.work.whole_blocks::<V, S>(start..whole_end, lanes, &mut stripes);
-        few::<V, S, W, TOTALS>(&mut self.work, whole_end..end, lanes, &mut stripes);
+        self.work.whole_blocks::<V, _, _>(start..whole_end, &mut lanes, &mut stripes);
+        few::<V, _, W, TOTALS>(&mut self.work, whole_end..end, &lanes, &mut stripes);
         stripes
     }
 
     /// Four blocks of a run at a time, as a maximum waits for the one before it: from four places where each is longer than a
     /// page, for memory answers four streams faster than one; but many short ones slower.
     #[inline(always)]
-    fn in_any_order<V: Vectors, S: Source>(&mut self, start: usize, end: usize, lanes: &Lanes<V>) -> [f64; TOTALS] {
+    fn in_any_order<V: Vectors, const AFFINE: bool>(
+        &mut self,
+        start: usize,
+        end: usize,
+        lanes: Splat<V, AFFINE>,
+    ) -> [f64; TOTALS] {
         const STREAMS: usize = 4;
         const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
@@ -263,7 +269,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             for stream in 0..STREAMS {
                 // SAFETY: by the assertion.
                 let block = unsafe { Block::inside(at + stream * apart) };
-                let terms = self.work.block::<V, S>(block, lanes);
+                let terms = self.work.block::<V, _>(block, &lanes);
                 for index in 0..TOTALS {
                     let term = W::Join::half_folded::<V>(terms[index]);
                     all[stream][index] = W::Join::join(all[stream][index], term);
@@ -271,42 +277,81 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
             }
             at += step;
         }
-        let mut stripes = [V::splat(W::Join::NOTHING); TOTALS];
-        few::<V, S, W, TOTALS>(&mut self.work, start + STREAMS * quarter..end, lanes, &mut stripes);
+        let mut stripes = Stripes::nothing::<W::Join>();
+        few::<V, _, W, TOTALS>(&mut self.work, start + STREAMS * quarter..end, &lanes, &mut stripes);
         for stream in 0..STREAMS {
             for index in 0..TOTALS {
-                stripes[index][0] = W::Join::join(stripes[index][0], all[stream][index]);
+                stripes.0[index][0] = W::Join::join(stripes.0[index][0], all[stream][index]);
             }
         }
-        folded::<V, W::Join, TOTALS>(&stripes)
+        stripes.folded::<W::Join>()
     }
 }
 
 /// Walks few elements of one group; their terms are joined to what there is.
 #[inline(always)]
-fn few<V: Vectors, S: Source, W: Work<TOTALS>, const TOTALS: usize>(
+fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
     work: &mut W,
     elements: Range<usize>,
-    lanes: &Lanes<V>,
-    stripes: &mut [V::Block; TOTALS],
+    lanes: &L,
+    stripes: &mut Stripes<V, TOTALS>,
 ) {
     let mut at = elements.start;
     while at < elements.end {
         let block = Block::first_of(at, elements.end);
-        let terms = masked::<V, W::Join, TOTALS>(work.block::<V, S>(block, lanes), block);
-        join_lanes::<V, W::Join, TOTALS>(stripes, &terms);
+        let terms = masked::<V, W::Join, TOTALS>(work.block::<V, L>(block, lanes), block);
+        stripes.join_lanes::<W::Join>(&terms);
         at += block.count();
     }
 }
 
-/// The stripes of a short run, or of any order, by halves in f32.
-#[inline(always)]
-fn folded<V: Vectors, J: Join, const TOTALS: usize>(stripes: &[V::Block; TOTALS]) -> [f64; TOTALS] {
-    let mut totals = [0.0; TOTALS];
-    for index in 0..TOTALS {
-        totals[index] = J::fold::<V>(stripes[index]).into();
+/// The totals of several short runs of whole blocks, as far as a register of each.
+struct Ended<'a, V: Vectors, const TOTALS: usize> {
+    /// Not by value: the compiler would keep what lies beside it in memory too.
+    registers: &'a mut [[V::Floats; SEVERAL]; TOTALS],
+    /// Blocks of a run, and runs.
+    blocks: usize,
+    runs: usize,
+    /// The run that has not ended, and how many blocks are left of it.
+    stripes: Stripes<V, TOTALS>,
+    run: usize,
+    left: usize,
+}
+
+impl<'a, V: Vectors, const TOTALS: usize> Ended<'a, V, TOTALS> {
+    /// No run of `runs` has ended, each of `blocks`.
+    #[inline(always)]
+    fn nothing<J: Join>(registers: &'a mut [[V::Floats; SEVERAL]; TOTALS], blocks: usize, runs: usize) -> Self {
+        Ended { registers, blocks, runs, stripes: Stripes::nothing::<J>(), run: 0, left: blocks }
     }
-    totals
+}
+
+impl<V: Vectors, J: Join, const TOTALS: usize> Sink<V, J, TOTALS> for Ended<'_, V, TOTALS> {
+    type Before = ();
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.blocks * self.runs * BLOCK
+    }
+
+    #[inline(always)]
+    unsafe fn join(&mut self, _place: usize, terms: &[V::Block; TOTALS]) {
+        if TOTALS == 0 {
+            return;
+        }
+        self.stripes.join_lanes::<J>(terms);
+        self.left -= 1;
+        if self.left == 0 {
+            for index in 0..TOTALS {
+                self.registers[index][self.run % SEVERAL] = J::half_folded::<V>(self.stripes.0[index]);
+            }
+            self.stripes = Stripes::nothing::<J>();
+            (self.run, self.left) = (self.run + 1, self.blocks);
+        }
+    }
+
+    #[inline(always)]
+    fn before(&self) {}
 }
 
 /// The sum of the stripes, by halves. Outlined: inlined, the compiler splits the accumulators of the loop around it, and

@@ -4,7 +4,7 @@
 //! those of weights near 1e-20 do not vanish and those of weights near 1e20 do not overflow.
 
 use super::Vectors;
-use super::groups::{Lanes, Source};
+use super::groups::Lanes;
 use super::quantize::CodeBounds;
 use super::vector::Floats;
 
@@ -34,21 +34,21 @@ pub(crate) const STATISTICS: usize = 5;
 
 /// The terms of a block of weights that became `levels` and `values`; as many as there are [`STATISTICS`].
 #[inline(always)]
-pub(super) fn statistics_terms<V: Vectors, S: Source, const TOTALS: usize>(
+pub(super) fn statistics_terms<V: Vectors, L: Lanes<V>, const TOTALS: usize>(
     w: V::Block,
     levels: V::Block,
     values: V::Block,
-    lanes: &Lanes<V>,
+    lanes: &L,
     bounds: CodeBounds,
 ) -> [V::Block; TOTALS] {
     let mut terms = [w; TOTALS];
     for register in 0..V::REGISTERS {
         let (zero, one) = (V::Floats::splat(0.0), V::Floats::splat(1.0));
-        let divisor = bounds.divisor::<V, S>(lanes, register);
+        let divisor = bounds.divisor::<V, L>(lanes, register);
         let is_finite = w[register].abs().is_below(V::Floats::splat(f32::INFINITY));
         let ones = one.only(is_finite);
-        let error = w[register].minus(values[register]).times(lanes.inverse[register]).only(is_finite);
-        let signal = w[register].times(lanes.inverse[register]).only(is_finite);
+        let error = w[register].minus(values[register]).times(lanes.inverse(register)).only(is_finite);
+        let signal = w[register].times(lanes.inverse(register)).only(is_finite);
         let of_register = [
             zero.or_else(is_finite, one),
             ones.only(levels[register].equals(divisor.min)),

@@ -22,22 +22,22 @@ use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::random::{MANY, Random, RoomForMany};
 use super::vector::Floats;
-use super::walk::{Sum, Work, join_lanes};
+use super::walk::{Sink, Sum, Work};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 
 /// The levels of a block of weights, as i32s, by their draws.
 #[inline(always)]
-pub(super) fn whole_levels_by_chance<V: Vectors, S: Source>(
+pub(super) fn whole_levels_by_chance<V: Vectors, L: Lanes<V>>(
     w: V::Block,
-    lanes: &Lanes<V>,
+    lanes: &L,
     bounds: CodeBounds,
     draws: V::Block,
 ) -> V::Block {
     let mut whole = w;
     for register in 0..V::REGISTERS {
-        let divisor = bounds.divisor::<V, S>(lanes, register);
-        let quotient = divisor.divided(without_offset::<V, S>(w[register], lanes, register));
+        let divisor = bounds.divisor::<V, L>(lanes, register);
+        let quotient = divisor.divided(without_offset::<V, L>(w[register], lanes, register));
         let clamped = quotient.at_least(divisor.min).at_most(divisor.max);
         whole[register] = clamped.plus(draws[register]).to_whole();
     }
@@ -106,23 +106,23 @@ impl<'a> GradientsByChance<'a> {
 
     /// Where a weight lies.
     #[inline(always)]
-    fn examine<V: Vectors, S: Source>(
+    fn examine<V: Vectors, L: Lanes<V>>(
         &self,
         w: V::Floats,
         draw: V::Floats,
-        lanes: &Lanes<V>,
+        lanes: &L,
         register: usize,
     ) -> Elements<V::Floats> {
-        let (divisor, one) = (self.bounds.divisor::<V, S>(lanes, register), V::Floats::splat(1.0));
-        let from_offset = without_offset::<V, S>(w, lanes, register);
+        let (divisor, one) = (self.bounds.divisor::<V, L>(lanes, register), V::Floats::splat(1.0));
+        let from_offset = without_offset::<V, L>(w, lanes, register);
         let quotient = divisor.divided(from_offset);
         // A level beyond the bounds, so that one can tell what chance has moved across them.
         let near = quotient.at_least(divisor.min.minus(one)).at_most(divisor.max.plus(one));
         let rounded = near.plus(draw).rounded();
         let level = rounded.at_least(divisor.min).at_most(divisor.max).only(rounded.is_number());
         let mut elements = Elements::of_value(w, level.times(divisor.step));
-        if S::AFFINE {
-            elements.value = elements.value.plus(lanes.offset[register]);
+        if L::AFFINE {
+            elements.value = elements.value.plus(lanes.offset(register));
         }
         elements.slope = level;
         if self.estimator.reads_range() {
@@ -139,12 +139,12 @@ impl<'a> GradientsByChance<'a> {
 
     /// The terms of a block; the gradients of its weights are written.
     #[inline(always)]
-    fn of_block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>, draws: V::Block) -> [V::Block; 2] {
+    fn of_block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, lanes: &L, draws: V::Block) -> [V::Block; 2] {
         let (w, grad_out) = (self.w.load::<V>(block), self.grad_out.load::<V>(block));
         let mut gradients = grad_out;
         let mut terms = [grad_out; 2];
         for register in 0..V::REGISTERS {
-            let elements = self.examine::<V, S>(w[register], draws[register], lanes, register);
+            let elements = self.examine::<V, L>(w[register], draws[register], lanes, register);
             let grad_out = grad_out[register];
             gradients[register] = with_one!(self.estimator, |one| one.weight_gradient(&elements, grad_out));
             terms[0][register] = grad_out.times(elements.slope);
@@ -171,27 +171,30 @@ impl Work<2> for GradientsByChance<'_> {
     }
 
     #[inline(always)]
-    fn block<V: Vectors, S: Source>(&mut self, block: Block, lanes: &Lanes<V>) -> [V::Block; 2] {
+    fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, lanes: &L) -> [V::Block; 2] {
         let draws = self.random.draws::<V>(block.start());
-        self.of_block::<V, S>(block, lanes, draws)
+        self.of_block::<V, L>(block, lanes, draws)
     }
 
     #[inline(always)]
-    fn whole_blocks<V: Vectors, S: Source>(
+    fn whole_blocks<V: Vectors, S: Source<V>, T: Sink<V, Sum, 2>>(
         &mut self,
         elements: Range<usize>,
-        lanes: &Lanes<V>,
-        stripes: &mut [V::Block; 2],
+        source: &mut S,
+        sink: &mut T,
     ) {
-        assert!(self.reaches(elements.end));
+        assert!(self.reaches(elements.end) && elements.len() <= source.len().min(sink.len()));
         let (stream, mut room) = (self.random.stream, RoomForMany::uninit());
         for first in elements.clone().step_by(MANY) {
             let draws = stream.many::<V>(first, MANY.min(elements.end - first), &mut room);
             for (index, draws) in draws.chunks_exact(BLOCK).enumerate() {
+                let (at, place) = (first + index * BLOCK, first + index * BLOCK - elements.start);
                 // SAFETY: by the assertion; the draws are a block of floats.
-                let (block, draws) = unsafe { (Block::inside(first + index * BLOCK), V::load(draws.as_ptr())) };
-                let terms = self.of_block::<V, S>(block, lanes, draws);
-                join_lanes::<V, Sum, 2>(stripes, &terms);
+                let (block, lanes, draws) =
+                    unsafe { (Block::inside(at), source.lanes(place), V::load(draws.as_ptr())) };
+                let terms = self.of_block::<V, S::Lanes>(block, &lanes, draws);
+                // SAFETY: by the assertion.
+                unsafe { sink.join(place, &terms) };
             }
         }
     }
