@@ -6,7 +6,7 @@ DEMO := target/demo
 MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: build install demo demo-mpi study pictures test test-deep differential fuzz bench bench-peers lint doc clean help
+.PHONY: build install demo demo-mpi study pictures test test-deep differential fuzz deny bench bench-peers lint doc clean help
 .DEFAULT_GOAL := build
 
 build: ## build libdiffquant in release (the default target)
@@ -62,6 +62,10 @@ SECONDS ?= 60
 fuzz: ## run each fuzz target for SECONDS=60
 	scripts/setup.sh test
 	scripts/fuzz.sh $(SECONDS)
+
+deny: ## check licences, duplicates, sources and, where their list can be had, advisories of the dependencies
+	scripts/setup.sh deny
+	scripts/deny.sh
 
 bench: ## run the benchmarks
 	cargo bench --locked

@@ -623,7 +623,7 @@ diffquant_status diffquant_config_clone(const diffquant_config *config, diffquan
 /**
  * Writes a configuration as JSON, indented by two spaces, with a NUL at the end.
  *
- * To learn the length, call with cap = 0.
+ * To learn the length, call with cap = 0. Allocates nothing.
  *
  * @param config the configuration to write
  * @param buf receives the text; may be NULL when cap is 0

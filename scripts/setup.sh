@@ -1,10 +1,11 @@
 #!/bin/sh
 # Installs the tools that a make target needs and this machine lacks. When none is missing it does nothing.
 #
-#   scripts/setup.sh build|mpi|test|doc|lint
+#   scripts/setup.sh build|mpi|test|doc|lint|deny
 #
 # As root on Debian or Ubuntu: with apt-get. Otherwise: cmake, ninja and shellcheck from PyPI, into a Python environment
-# in target/tools, which the Makefile puts on the PATH; for the others it says what to install.
+# in target/tools, which the Makefile puts on the PATH; for the others it says what to install. cargo-deny is compiled into
+# target/tools, which takes some minutes.
 set -eu
 cd "$(dirname "$0")/.."
 tools=target/tools
@@ -16,6 +17,7 @@ case ${1:-} in
     test) needed='cc g++ cmake ninja pkg-config valgrind qemu-x86_64 abidiff mpicc mpirun' ;;
     doc) needed='doxygen' ;;
     lint) needed='shellcheck' ;;
+    deny) needed='cargo-deny' ;;
     *) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
@@ -57,6 +59,10 @@ for tool in $needed; do
 done
 [ -n "$missing" ] || exit 0
 echo "setup: missing:$missing"
+
+if [ "$1" = deny ]; then
+    exec cargo install --locked --debug --root $tools cargo-deny --version '^0.20'
+fi
 
 # The lists of packages hold several words, to be split.
 # shellcheck disable=SC2086

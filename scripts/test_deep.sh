@@ -24,11 +24,12 @@ check() {
     log=$logs/$(echo "$name" | tr -c 'a-z0-9\n' '-').log
     if "$@" >"$log" 2>&1; then
         found=$(sed -n "$cases" "$log" | awk '{ sum += $1 } END { print sum + 0 }')
+        missing=$(sed -n 's/.*\(NOT RUN: .*\)/, \1/p' "$log" | tr -d '\n')
         if [ "$found" = 0 ]; then
             row "$name" 0 "FAILED: nothing was tried, see $log"
             failed=1
         else
-            row "$name" "$found" 0
+            row "$name" "$found" "0$missing"
         fi
     else
         row "$name" - "FAILED, see $log"
@@ -44,6 +45,14 @@ check 'every float, every step (exhaustive)' 's/.* \([0-9][0-9]*\) \(compared\|r
 check 'onnxruntime and PyTorch formulas' 's/^differential: .* \([0-9]*\) cases, 0 failed$/\1/p' \
     python3 scripts/differential.py
 check "fuzzing, $seconds s each target" 's/^fuzz: .*: \([0-9]*\) executions.*/\1/p' scripts/fuzz.sh "$seconds"
+
+oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml).0
+if cargo "+$oldest" --version >/dev/null 2>&1; then
+    check "the library with Rust $oldest" 's/.*Finished .*/1/p' cargo "+$oldest" check --locked --target-dir target/oldest
+else
+    row "the library with Rust $oldest" - "NOT RUN: rustup has no toolchain $oldest"
+fi
+check 'dependencies (cargo-deny)' 's/^deny: \([0-9]*\) packages.*/\1/p' make deny
 
 # The Rust side under AddressSanitizer: its runtime comes with the compiler, the flag is not yet a stable one.
 host=$(rustc -vV | sed -n 's/^host: //p')

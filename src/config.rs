@@ -5,8 +5,10 @@
 //! externally tagged form of [`QatConfig`], readable by every program that shares these names.
 
 use crate::error::{Error, Value};
+use crate::json::{self, Growing, Length};
 use crate::ste::SteVariant;
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 
 /// Longest JSON text that is read; a configuration has some 500 bytes.
 pub(crate) const MAX_JSON_LENGTH: usize = 1 << 20;
@@ -261,24 +263,38 @@ impl QatConfig {
     /// Values are not judged here: see [`QatConfig::validate`].
     ///
     /// # Errors
-    /// [`Error::InvalidJson`] for text that is no such object or is longer than 1 MiB.
+    /// [`Error::InvalidJson`] for text that is no such object or is longer than 1 MiB; [`Error::OutOfMemory`].
     pub fn from_json(json: &str) -> Result<Self, Error> {
         if json.len() > MAX_JSON_LENGTH {
             return Err(Self::too_long(json.len()));
         }
-        serde_json::from_str(json).map_err(|error| Error::InvalidJson(error.to_string()))
+        json::read(json)
     }
 
     /// The refusal of a text of `length` bytes.
     pub(crate) fn too_long(length: usize) -> Error {
-        Error::InvalidJson(format!("{length} bytes; at most {MAX_JSON_LENGTH} are read"))
+        json::refused(format_args!("{length} bytes; at most {MAX_JSON_LENGTH} are read"))
     }
 
     /// Writes the configuration, indented by two spaces.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] when a field is NaN or infinite, which JSON cannot express.
+    /// [`Error::InvalidConfig`] when a field is NaN or infinite, which JSON cannot express; [`Error::OutOfMemory`].
     pub fn to_json(&self) -> Result<String, Error> {
+        let mut text = Growing::default();
+        self.write_json(&mut text)?;
+        text.complete()
+    }
+
+    /// How many bytes [`write_json`](Self::write_json) writes.
+    pub(crate) fn json_length(&self) -> Result<usize, Error> {
+        let mut length = Length::default();
+        self.write_json(&mut length)?;
+        Ok(length.0)
+    }
+
+    /// [`to_json`](Self::to_json) into a writer. Allocates nothing, unless `to` does.
+    pub(crate) fn write_json(&self, to: impl Write) -> Result<(), Error> {
         let (ste_field, ste_value) = match self.ste_variant {
             SteVariant::Clipped { clip_val } => ("clip_val", clip_val),
             SteVariant::Ewgs { lambda } => ("lambda", lambda),
@@ -296,7 +312,7 @@ impl QatConfig {
         ] {
             require(field, value.is_finite(), value, "finite to be written as JSON")?;
         }
-        serde_json::to_string_pretty(self).map_err(|error| Error::InvalidJson(error.to_string()))
+        json::write_pretty(to, self)
     }
 }
 

@@ -11,12 +11,13 @@
 //! - [`quantizer`]: the trait, the two quantizers, and the grid that both share; `calibrate`: scales from weights, and [`Observer`].
 //! - [`config`]: what describes a training run, and its JSON; `layout`: which scale belongs to which element;
 //!   [`rotation`]: what spreads outliers.
-//! - [`ste`]: the gradients' formulas; [`error`]: what can go wrong; `kernels`: the loops, per instruction set.
+//! - [`ste`]: the gradients' formulas; [`error`]: what can go wrong; `json`: texts; `kernels`: the loops, per instruction set.
 
 mod calibrate;
 pub mod capi;
 pub mod config;
 pub mod error;
+mod json;
 mod kernels;
 mod layout;
 pub mod quantizer;

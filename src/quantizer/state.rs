@@ -26,14 +26,13 @@ use super::rounding::{NonFinite, RoundingMode};
 use super::{DifferentiableQuantizer, Grid, PiQuantDifferentiable, UniformQuantizer};
 use crate::config::QuantGranularity;
 use crate::error::Error;
+use crate::json::{self, Length, Raw, Start, refused};
 use crate::layout::{Layout, check_dimensions};
 use crate::ste::SteVariant;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::str::FromStr;
 
 const FORMAT: &str = "diffquant.quantizer";
@@ -47,20 +46,16 @@ pub(crate) const MAX_STATE_LENGTH: usize = 1 << 28;
 
 /// What has to be right before anything else is looked at.
 #[derive(Deserialize)]
-struct Header<'a> {
-    #[serde(borrow)]
-    format: Cow<'a, str>,
-    #[serde(borrow)]
-    version: Cow<'a, str>,
+struct Header {
+    format: Start,
+    version: Start,
 }
 
 /// Everything. The arrays are [`Each`] when it is written, and their text when it is read.
 #[derive(Serialize, Deserialize)]
-struct State<'a, Shape, Scales, ZeroPoints, Offsets> {
-    #[serde(borrow)]
-    format: Cow<'a, str>,
-    #[serde(borrow)]
-    version: Cow<'a, str>,
+struct State<Shape, Scales, ZeroPoints, Offsets> {
+    format: Start,
+    version: Start,
     bits: u32,
     pi_k: Option<u32>,
     code_range: CodeRange,
@@ -86,12 +81,13 @@ struct State<'a, Shape, Scales, ZeroPoints, Offsets> {
     offsets: Option<Offsets>,
 }
 
-type Text<'a> = &'a RawValue;
+/// A state that is read.
+type Text<'a> = State<Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>>;
 
 impl Grid {
     /// How many bytes [`write_json`](Self::write_json) writes.
     pub(crate) fn json_length(&self) -> Result<usize, Error> {
-        let mut length = Length(0);
+        let mut length = Length::default();
         self.write_json(&mut length)?;
         Ok(length.0)
     }
@@ -102,8 +98,8 @@ impl Grid {
         let home = self.home() as i32;
         let shape = self.layout.shape();
         let state = State {
-            format: FORMAT.into(),
-            version: VERSION.into(),
+            format: Start::of(FORMAT),
+            version: Start::of(VERSION),
             bits: self.bits(),
             pi_k: self.k().ok(),
             code_range: self.code_range(),
@@ -128,7 +124,7 @@ impl Grid {
                 .any(|group| self.offset(group).to_bits() != 0)
                 .then_some(Each(groups, |group| self.offset(group))),
         };
-        serde_json::to_writer(to, &state).map_err(|_| Error::Internal("a state could not be written"))
+        json::write(to, &state)
     }
 
     /// The grid whose state a text is.
@@ -140,9 +136,8 @@ impl Grid {
         if json.len() > MAX_STATE_LENGTH {
             return Err(too_long(json.len()));
         }
-        let header: Header<'_> = serde_json::from_str(json).map_err(invalid)?;
-        header.check()?;
-        let state: State<'_, Text<'_>, Text<'_>, Text<'_>, Text<'_>> = serde_json::from_str(json).map_err(invalid)?;
+        json::read::<Header>(json)?.check()?;
+        let state: Text<'_> = json::read(json)?;
         let mut grid = match state.pi_k {
             Some(k) => Grid::pi(state.bits, k, state.ste_variant)?,
             None => Grid::uniform(state.bits, state.ste_variant)?,
@@ -186,44 +181,35 @@ pub fn quantizer_from_json(json: &str) -> Result<Box<dyn DifferentiableQuantizer
 
 /// The refusal of a text of `length` bytes.
 pub(crate) fn too_long(length: usize) -> Error {
-    Error::InvalidJson(format!("{length} bytes; at most {MAX_STATE_LENGTH} are read"))
+    refused(format_args!("{length} bytes; at most {MAX_STATE_LENGTH} are read"))
 }
 
-fn invalid(error: serde_json::Error) -> Error {
-    Error::InvalidJson(error.to_string())
-}
-
-impl Header<'_> {
+impl Header {
     fn check(&self) -> Result<(), Error> {
-        let start = |text: &str| text.chars().take(40).collect::<String>();
-        if self.format != FORMAT {
-            return Err(Error::InvalidJson(format!("format is {:?}; it must be {FORMAT:?}", start(&self.format))));
+        if self.format.whole() != Some(FORMAT) {
+            return Err(refused(format_args!("format is {:?}; it must be {FORMAT:?}", self.format)));
         }
-        let version =
-            self.version.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-        match version {
+        let numbers = self.version.whole().and_then(|version| version.split_once('.'));
+        match numbers.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?))) {
             Some((MAJOR, _)) => Ok(()),
             Some((major, minor)) => Err(Error::UnsupportedVersion { major, minor, read: MAJOR }),
-            None => Err(Error::InvalidJson(format!(
-                "version is {:?}; it must be two numbers and a point",
-                start(&self.version)
-            ))),
+            None => Err(refused(format_args!("version is {:?}; it must be two numbers and a point", self.version))),
         }
     }
 }
 
-impl State<'_, Text<'_>, Text<'_>, Text<'_>, Text<'_>> {
+impl Text<'_> {
     /// The layout of what was declared, beginning with that of the granularity alone.
     fn layout(&self, granular: Layout) -> Result<Layout, Error> {
         match (self.channels, self.shape) {
             (None, None) => Ok(granular),
             (Some(channels), None) if self.granularity == QuantGranularity::PerChannel => Layout::per_channel(channels),
             (None, Some(text)) => {
-                let dimensions = count(text)?;
+                let dimensions = count("shape", text)?;
                 check_dimensions(dimensions)?;
                 granular.with_shape(&numbers::<usize>("shape", text, dimensions)?, self.axis.unwrap_or(0))
             }
-            _ => Err(Error::InvalidJson("channels belong to the granularity PerChannel without a shape".into())),
+            _ => Err(refused("channels belong to the granularity PerChannel without a shape")),
         }
     }
 }
@@ -237,40 +223,32 @@ impl<T: Serialize, Number: Fn(usize) -> T> Serialize for Each<Number> {
     }
 }
 
-/// A writer that only counts.
-struct Length(usize);
-
-impl Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The `expected` numbers of an array, for which memory is asked once and may be refused.
-fn numbers<T: FromStr>(argument: &'static str, text: Text<'_>, expected: usize) -> Result<Vec<T>, Error> {
-    let actual = count(text)?;
+fn numbers<T: FromStr>(argument: &'static str, text: Raw<'_>, expected: usize) -> Result<Vec<T>, Error> {
+    let actual = count(argument, text)?;
     if actual != expected {
         return Err(Error::LengthMismatch { argument, actual, expected });
     }
     let mut numbers = Vec::new();
     numbers.try_reserve_exact(expected)?;
-    let mut text = serde_json::Deserializer::from_str(text.get());
-    Fill(&mut numbers).deserialize(&mut text).map_err(invalid)?;
+    json::read_part(argument, text, Fill(&mut numbers))?;
     Ok(numbers)
 }
 
 /// How many elements an array has.
-fn count(text: Text<'_>) -> Result<usize, Error> {
-    let mut text = serde_json::Deserializer::from_str(text.get());
-    text.deserialize_seq(Count).map_err(invalid)
+fn count(argument: &'static str, text: Raw<'_>) -> Result<usize, Error> {
+    json::read_part(argument, text, Count)
 }
 
 struct Count;
+
+impl<'a> DeserializeSeed<'a> for Count {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'a>>(self, array: D) -> Result<usize, D::Error> {
+        array.deserialize_seq(self)
+    }
+}
 
 impl<'a> Visitor<'a> for Count {
     type Value = usize;
@@ -307,9 +285,9 @@ impl<'a, T: FromStr> Visitor<'a> for Fill<'_, T> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
-        // The standard library rounds to the nearest float; what serde_json reads as f64 would be rounded twice.
-        while let Some(text) = elements.next_element::<Text<'a>>()? {
-            match text.get().parse() {
+        // A float is the one nearest to its digits; what is read as f64 would be rounded twice.
+        while let Some(element) = elements.next_element::<Raw<'a>>()? {
+            match element.text().parse() {
                 Ok(number) if self.0.len() < self.0.capacity() => self.0.push(number),
                 _ => return Err(A::Error::custom("no number, or not one of its kind")),
             }

@@ -7,12 +7,12 @@
 use super::group::Group;
 use super::{ObservedCount, Observer, ObserverKind, Slice};
 use crate::error::Error;
+use crate::json::{self, Growing, Start, refused};
 use crate::kernels::{BINS_OF_EXPONENT, BITS_WITHIN_BIN, EXPONENTS, NOT_FINITE};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::borrow::Cow;
+use std::fmt::{self, Display};
 use std::marker::PhantomData;
-use std::{fmt, io};
 
 /// Longest text that is read. A histogram has some 10 KiB for each channel, 230 if it has every bin.
 pub(crate) const MAX_JSON_LENGTH: usize = 1 << 28;
@@ -21,11 +21,9 @@ const FORMAT: &str = "diffquant.observer";
 const VERSION: &str = "1.0";
 
 #[derive(Serialize, Deserialize)]
-struct Text<'a> {
-    #[serde(borrow)]
-    format: Cow<'a, str>,
-    #[serde(borrow)]
-    version: Cow<'a, str>,
+struct Text {
+    format: Start,
+    version: Start,
     kind: KindText,
     /// Indices of the axis, and elements of each after it.
     channels: usize,
@@ -35,11 +33,9 @@ struct Text<'a> {
 
 /// What says how to read the rest.
 #[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    format: Cow<'a, str>,
-    #[serde(borrow)]
-    version: Cow<'a, str>,
+struct Head {
+    format: Start,
+    version: Start,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,11 +75,11 @@ impl Observer {
             }
             ObserverKind::Histogram => KindText::Histogram,
         };
-        let (format, version) = (FORMAT.into(), VERSION.into());
+        let (format, version) = (Start::of(FORMAT), Start::of(VERSION));
         let whole = Text { format, version, kind, channels, inner, groups: groups.complete()? };
-        let mut text = Bytes(Many::default());
-        serde_json::to_writer(&mut text, &whole).map_err(invalid)?;
-        String::from_utf8(text.0.complete()?.all).map_err(|_| Error::Internal("JSON is not UTF-8"))
+        let mut text = Growing::default();
+        json::write(&mut text, &whole)?;
+        text.complete()
     }
 
     /// Reads an observer. Unknown fields are ignored.
@@ -96,10 +92,10 @@ impl Observer {
             return Err(too_long(json.len()));
         }
         let Text { format, version, kind, channels, inner, groups } =
-            serde_json::from_str(json).map_err(|error| match serde_json::from_str(json).map(check_head) {
+            json::read(json).map_err(|error| match json::read(json).map(check_head) {
                 // Of another version, it may well not be what is expected here.
                 Ok(Err(refusal)) => refusal,
-                _ => invalid(error),
+                _ => error,
             })?;
         check_head(Head { format, version })?;
         let groups = groups.complete()?.all;
@@ -110,20 +106,20 @@ impl Observer {
             }
             KindText::Histogram => ObserverKind::Histogram,
         };
-        kind.validate().map_err(invalid)?;
+        kind.validate().map_err(refused)?;
         let elements =
             channels.checked_mul(inner).filter(|elements| *elements <= isize::MAX as usize / size_of::<f32>());
         if elements.is_none_or(|elements| elements == 0) {
-            return Err(refused(format!("{channels} channels of {inner} neighbours are no shape")));
+            return Err(refused(format_args!("{channels} channels of {inner} neighbours are no shape")));
         }
         if groups.len() != channels {
-            return Err(refused(format!("groups has {} entries for {channels} channels", groups.len())));
+            return Err(refused(format_args!("groups has {} entries for {channels} channels", groups.len())));
         }
         let mut observer = Observer::empty(kind, Slice { channels, inner })?;
         for (index, (group, text)) in observer.groups.iter_mut().zip(groups).enumerate() {
             let bins = text.bins.complete()?;
             let text = GroupText { bins, ..text };
-            text.check(kind).map_err(|why| refused(format!("groups[{index}]: {why}")))?;
+            text.check(kind, |why| Err(refused(format_args!("groups[{index}]: {why}"))))?;
             *group = text.group()?;
         }
         Ok(observer)
@@ -143,41 +139,41 @@ impl GroupText {
         Ok(GroupText { finite, non_finite, min, max, bins: bins.complete()? })
     }
 
-    /// What is wrong with it, in words.
-    fn check(&self, kind: ObserverKind) -> Result<(), String> {
+    /// Calls `refuse` with what is wrong with it, if something is.
+    fn check(&self, kind: ObserverKind, refuse: impl Fn(&dyn Display) -> Result<(), Error>) -> Result<(), Error> {
         let (min, max) = match (self.min, self.max) {
             (None, None) if self.finite == 0 && self.bins.is_empty() => return Ok(()),
             (Some(min), Some(max)) if self.finite > 0 => (min as f32, max as f32),
             _ => {
-                return Err(format!(
+                return refuse(&format_args!(
                     "min and max must be there, and bins may, where finite is not 0 but {}",
                     self.finite
                 ));
             }
         };
         if !(min.is_finite() && max.is_finite() && min <= max) {
-            return Err(format!("the range is {min} to {max}"));
+            return refuse(&format_args!("the range is {min} to {max}"));
         }
         if kind != ObserverKind::Histogram {
-            return if self.bins.is_empty() { Ok(()) } else { Err(format!("bins of a {}", kind.name())) };
+            return if self.bins.is_empty() { Ok(()) } else { refuse(&format_args!("bins of a {}", kind.name())) };
         }
         let mut sum = 0u64;
         let mut before = None;
         for &(bin, count) in &self.bins.all {
             if bin >= EXPONENTS * BINS_OF_EXPONENT || bin / BINS_OF_EXPONENT % (EXPONENTS / 2) == NOT_FINITE {
-                return Err(format!("there is no bin {bin}"));
+                return refuse(&format_args!("there is no bin {bin}"));
             }
             if before.is_some_and(|before| bin <= before) {
-                return Err(format!("bin {bin} is out of order"));
+                return refuse(&format_args!("bin {bin} is out of order"));
             }
             if count == 0 {
-                return Err(format!("bin {bin} has a count of 0"));
+                return refuse(&format_args!("bin {bin} has a count of 0"));
             }
             sum = sum.saturating_add(count);
             before = Some(bin);
         }
         if sum != self.finite {
-            return Err(format!("bins have {sum} elements, finite is {}", self.finite));
+            return refuse(&format_args!("bins have {sum} elements, finite is {}", self.finite));
         }
         let bins = &self.bins.all;
         // Negative bins follow, from small to large magnitudes.
@@ -186,7 +182,7 @@ impl GroupText {
         let highest = positive.last().or(negative.first());
         for (name, number, bin) in [("min", min, lowest), ("max", max, highest)] {
             if !bin.is_some_and(|(bin, _)| is_in_bin(number, *bin)) {
-                return Err(format!("{name} is {number}, which is not in the outermost bin"));
+                return refuse(&format_args!("{name} is {number}, which is not in the outermost bin"));
             }
         }
         Ok(())
@@ -215,14 +211,16 @@ fn is_in_bin(number: f32, bin: usize) -> bool {
 }
 
 /// Refuses another format, or a version that this one does not understand.
-fn check_head(Head { format, version }: Head<'_>) -> Result<(), Error> {
-    if format != FORMAT {
-        return Err(refused(format!("format is {format:?}; it must be {FORMAT:?}")));
+fn check_head(Head { format, version }: Head) -> Result<(), Error> {
+    if format.whole() != Some(FORMAT) {
+        return Err(refused(format_args!("format is {format:?}; it must be {FORMAT:?}")));
     }
-    match major(&version) {
+    match version.whole().and_then(major) {
         Some(number) if Some(number) == major(VERSION) => Ok(()),
-        Some(_) => Err(refused(format!("version is {version}; this library reads those that begin as {VERSION} does"))),
-        None => Err(refused(format!("version is {version:?}; it must be two numbers, such as {VERSION:?}"))),
+        Some(_) => {
+            Err(refused(format_args!("version is {version:?}; this library reads those that begin as {VERSION} does")))
+        }
+        None => Err(refused(format_args!("version is {version:?}; it must be two numbers, such as {VERSION:?}"))),
     }
 }
 
@@ -235,19 +233,11 @@ fn major(version: &str) -> Option<u32> {
 
 /// The refusal of a text of `length` bytes.
 pub(crate) fn too_long(length: usize) -> Error {
-    refused(format!("{length} bytes; at most {MAX_JSON_LENGTH} are read"))
+    refused(format_args!("{length} bytes; at most {MAX_JSON_LENGTH} are read"))
 }
 
-fn refused(why: String) -> Error {
-    Error::InvalidJson(why)
-}
-
-fn invalid(error: impl std::fmt::Display) -> Error {
-    refused(error.to_string())
-}
-
-/// Elements, as far as memory went: those that there was no room for are counted as lost, and the text is read or written to its
-/// end. (An error on the way would be one more object that needs memory.)
+/// Elements, as far as memory went: those that there was no room for are lost, and the text is read or written to its end. (What
+/// serde lets a visitor say on the way is words, among which the want of memory would be one like others.)
 struct Many<T> {
     all: Vec<T>,
     lost: bool,
@@ -304,22 +294,5 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
         }
 
         deserializer.deserialize_seq(Elements(PhantomData))
-    }
-}
-
-/// Text that is written.
-struct Bytes(Many<u8>);
-
-impl io::Write for Bytes {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lost = self.0.lost || self.0.all.try_reserve(bytes.len()).is_err();
-        if !self.0.lost {
-            self.0.all.extend_from_slice(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -96,7 +96,7 @@ pub unsafe extern "C" fn diffquant_config_clone(
 
 /// Writes a configuration as JSON, indented by two spaces, with a NUL at the end.
 ///
-/// To learn the length, call with cap = 0.
+/// To learn the length, call with cap = 0. Allocates nothing.
 ///
 /// @param config the configuration to write
 /// @param buf receives the text; may be NULL when cap is 0
@@ -113,8 +113,10 @@ pub unsafe extern "C" fn diffquant_config_to_json(
 ) -> diffquant_status {
     // SAFETY: the pointers keep the header's conventions.
     report(|| unsafe {
-        let config = pointer::handle("config", config)?;
-        text::write_made(buf, cap, len, || config.0.to_json())
+        let config = &pointer::handle("config", config)?.0;
+        text::write(buf, cap, len, || {
+            Ok((config.json_length()?, |buffer: &mut text::Buffer| config.write_json(buffer)))
+        })
     })
 }
 

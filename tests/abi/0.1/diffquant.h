@@ -27,8 +27,11 @@
  *   diffquant_last_error_message(). A call that is refused has changed nothing and written nothing, except where its comment
  *   says so. The comments name statuses without their prefix: NULL_POINTER is DIFFQUANT_STATUS_NULL_POINTER. A returned
  *   INTERNAL means a defect of the library, for any function.
- * - Handles. Configurations and quantizers are made by functions with an `out` argument and freed by the function named
- *   there. Freeing NULL does nothing. A freed handle must not be used again.
+ * - Handles. Configurations, quantizers, observers and rotations are made by functions with an `out` argument and freed by the
+ *   function named there. Freeing NULL does nothing. A freed handle must not be used again. Where one is, or a handle of another
+ *   type, any function may answer INVALID_HANDLE, and freeing it does nothing. This is best effort, against mistakes: a
+ *   freed handle is recognised until 256 more of its type were freed; a pointer that never was a handle, or an object that another
+ *   thread is just freeing, is not.
  * - Pointers. A NULL handle, or NULL data with n > 0, is refused; so is a pointer that is not aligned for its type. With
  *   n = 0 a tensor function touches nothing and its data pointers may be anything. Arguments whose comment says
  *   "may be NULL" are optional. Every pointer may be answered with MISALIGNED, named below for buffers alone.
@@ -80,10 +83,34 @@
 typedef struct diffquant_config diffquant_config;
 
 /**
+ * An observer: what is remembered of a stream of batches, of each group of their elements, to choose scales from.
+ *
+ * A group is the whole tensor, or after diffquant_observer_set_shape a channel of any axis. Activations are quantized with
+ * one scale for each group, and are never in memory all at once: show each batch to an observer, then let
+ * diffquant_quantizer_init_scale_from_observer choose. The parts of a stream may be observed by different observers, on
+ * different machines, and merged.
+ */
+typedef struct diffquant_observer diffquant_observer;
+
+/**
  * A quantizer: a range of codes, a scale, a zero point and an offset per group of weights, a rounding mode and a
  * straight-through estimator.
  */
 typedef struct diffquant_quantizer diffquant_quantizer;
+
+/**
+ * An orthonormal rotation of rows of one length: random signs, then a Hadamard transform.
+ *
+ * It spreads a weight that is far larger than the others over its row, so that it does not stretch the grid of all. A quantizer
+ * with diffquant_quantizer_set_incoherence rotates by itself; this is for what has to be rotated along with it, such as the
+ * activations that meet rotated weights. (Chee et al. 2023, arXiv 2307.13304; Tseng et al. 2024, arXiv 2402.04396)
+ *
+ * A length that is no power of two is cut into blocks that are, largest first: 100 is 64 + 32 + 4, 3 is 2 + 1; a
+ * block of 1 only gets its sign. A block x of m elements becomes H (s * x) / sqrt(m). H is Sylvester's matrix, whose element
+ * (i, j) is -1 where i and j have an odd number of bits in common, else 1. The signs s are bits of SplitMix64 started with
+ * the seed, 1 for minus: element i of the row has bit i % 64, counted from the lowest, of output i / 64. This never changes.
+ */
+typedef struct diffquant_rotation diffquant_rotation;
 
 /**
  * What became of a call: DIFFQUANT_STATUS_OK or why it was refused. Numbers never change once released.
@@ -110,9 +137,15 @@ typedef uint32_t diffquant_ste;
 typedef uint32_t diffquant_granularity;
 
 /**
- * What happens to w / step when it lies halfway between two codes.
+ * What happens to v = (w - offset) / step when it lies between two codes.
  */
 typedef uint32_t diffquant_rounding;
+
+/**
+ * What forward does with weights that are no finite number. Libraries differ here without saying so: some give a NaN the smallest
+ * code, some the zero point, some whatever the conversion of the machine makes of it.
+ */
+typedef uint32_t diffquant_non_finite;
 
 /**
  * Which of the 2^bits codes are used, and which of them stands for 0 in a symmetric quantizer.
@@ -126,6 +159,41 @@ typedef uint32_t diffquant_code_range;
 typedef uint32_t diffquant_scale_init;
 
 /**
+ * What quantizing did to the weights of a group. Weights that are not finite are counted in non_finite and nowhere else.
+ */
+typedef struct {
+    /**
+     * finite weights
+     */
+    uint64_t count;
+    /**
+     * NaNs and infinities
+     */
+    uint64_t non_finite;
+    /**
+     * weights that got qmin, clamped or not
+     */
+    uint64_t at_min;
+    /**
+     * weights that got qmax, clamped or not
+     */
+    uint64_t at_max;
+    /**
+     * sum of (w - value)^2
+     */
+    double squared_error;
+    /**
+     * sum of w^2
+     */
+    double signal_power;
+    /**
+     * signal-to-quantization-noise ratio, 10 * log10(signal_power / squared_error) in dB; infinity where squared_error is 0, NaN
+     * where both are infinite
+     */
+    double sqnr_db;
+} diffquant_statistics;
+
+/**
  * A host's pool of threads: a function that calls run(task, index) once for every index below count, on any threads, and
  * returns when all of them have returned. It must not throw, and nothing may call run after it has returned.
  *
@@ -135,6 +203,12 @@ typedef void (*diffquant_parallel_for)(void *context,
                                        size_t count,
                                        void (*run)(void *task, size_t index),
                                        void *task);
+
+/**
+ * What an observer remembers of a group, besides how many elements there were. NaNs and infinities are counted, and nothing
+ * else is done with them.
+ */
+typedef uint32_t diffquant_observer_kind;
 
 /**
  * An instruction set that the library has code for. Results are the same bits whichever is used.
@@ -201,6 +275,21 @@ typedef uint32_t diffquant_isa;
  * The quantizer's granularity needs a shape that was not declared: call diffquant_quantizer_set_shape.
  */
 #define DIFFQUANT_STATUS_NO_SHAPE 34
+
+/**
+ * The observer has seen nothing finite in a group; the message names the group.
+ */
+#define DIFFQUANT_STATUS_NO_DATA 35
+
+/**
+ * Two observers are of different kinds or shapes.
+ */
+#define DIFFQUANT_STATUS_INCOMPATIBLE 36
+
+/**
+ * A handle that was freed, or is of another type.
+ */
+#define DIFFQUANT_STATUS_INVALID_HANDLE 37
 
 /**
  * A NaN or an infinity among data that must be finite; the message names the first one.
@@ -285,19 +374,47 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_STE_EWGS_SIGNED 7
 
 /**
- * To the code farther from zero: 0.5 gives 1, -2.5 gives -3. The default.
+ * To the nearer code; halfway, to the one farther from zero: 0.5 gives 1, -2.5 gives -3. The default.
  */
 #define DIFFQUANT_ROUNDING_HALF_AWAY 0
 
 /**
- * To the even code: 0.5 gives 0, -2.5 gives -2. As PyTorch and ONNX do.
+ * To the nearer code; halfway, to the even one: 0.5 gives 0, -2.5 gives -2. As PyTorch and ONNX do.
  */
 #define DIFFQUANT_ROUNDING_HALF_EVEN 1
 
 /**
- * Reserved: to either code, by chance. This version answers DIFFQUANT_STATUS_UNSUPPORTED.
+ * To either of the two codes around v, the upper one with a probability of v minus the lower one, so that the mean over draws
+ * is v; a whole v stays, and codes are clamped afterwards. Probabilities are exact to 2^(bits-23), about what f32 leaves of the
+ * fraction of a v near 2^bits.
+ *
+ * The code less the zero point is v + u in f32, rounded half to even. u comes from Philox4x32-10 (Salmon et al. 2011) with the key
+ * (low, high half of the seed) and the counters (high, low half of c, 0, 0). Element i of the tensor has a word of counter c =
+ * i / 64 * 8 + i mod 16 / 2: word 1 or 0, as i is even or odd, and 3 or 2 where i mod 32 is 16 or more; its upper and lower 16 bits
+ * are exchanged where i mod 64 is 32 or more. As a signed integer made f32, times 2^-32 - 2^(bits-55) in f32, it is u.
+ *
+ * Elements i and i + 32 of 64 have words of the same bits: each goes up with its probability, and both together with the product
+ * of the two to 2^-16. All other elements are independent, as far as Philox is.
+ * See diffquant_quantizer_set_seed.
  */
 #define DIFFQUANT_ROUNDING_STOCHASTIC 2
+
+/**
+ * A NaN gets the zero point, and the value of that code; an infinity the code at its end of the range. The default.
+ */
+#define DIFFQUANT_NON_FINITE_ZERO 0
+
+/**
+ * As ZERO, but the value of a NaN is a NaN: the loss shows that something went wrong. Its code is the zero point still, as
+ * there is no code for it.
+ */
+#define DIFFQUANT_NON_FINITE_PROPAGATE 1
+
+/**
+ * A tensor with a NaN or an infinity is refused with DIFFQUANT_STATUS_NON_FINITE, and the message names the first one; outputs
+ * are untouched. Costs a pass over the weights before the one that quantizes.
+ */
+#define DIFFQUANT_NON_FINITE_REJECT 2
 
 /**
  * One scale for the whole tensor.
@@ -327,7 +444,7 @@ typedef uint32_t diffquant_isa;
 #define DIFFQUANT_PRESET_PIQ3 0
 
 /**
- * 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set.
+ * 2 bits, pi with k = 3, LEARNED_STEP_SIZE, per channel, use_incoherence set: its quantizers rotate every row.
  */
 #define DIFFQUANT_PRESET_PIQ2 1
 
@@ -368,16 +485,38 @@ typedef uint32_t diffquant_isa;
 
 /**
  * As MAX_ABS, of the smallest magnitude that parameter percent of the weights do not exceed; where the zero point is free, as
- * MIN_MAX of the central parameter percent of the weights. Parameter: above 0, at most 100. A good one depends on the
+ * MIN_MAX of the central parameter percent of the weights. Parameter: above 0, at most 100. It means the decimal that was
+ * written: 99.9f of 1000 weights are 999 of them, though the float is a little more than 99.9. A good one depends on the
  * number of bits.
  */
 #define DIFFQUANT_SCALE_INIT_PERCENTILE 3
 
 /**
- * The step, and the zero point where it is free, with the smallest squared error sum (w - value)^2, found by search. No
- * parameter. The scale to quantize with, and a good start for training.
+ * The step, and the zero point where it is free, with the smallest squared error sum (w - value)^2, found by search: within 0.1 %
+ * of it, but for rare groups (docs/methods.md counts them). No parameter. The scale to quantize with, and a good start for
+ * training.
  */
 #define DIFFQUANT_SCALE_INIT_MSE 4
+
+/**
+ * The smallest and the largest element. No parameter.
+ */
+#define DIFFQUANT_OBSERVER_KIND_MIN_MAX 0
+
+/**
+ * Moving averages of the smallest and of the largest element of batches: those of the first batch, then for each batch
+ * min + c * (min of the batch - min), and max likewise, rounded once. A batch without a finite element moves nothing.
+ * Parameter: c, above 0 and at most 1; PyTorch's averaging_constant, there 0.01.
+ */
+#define DIFFQUANT_OBSERVER_KIND_MOVING_AVERAGE 1
+
+/**
+ * As MIN_MAX, and how many elements lie in each bin, where a bin is all floats with the same sign, exponent and first four
+ * bits of the mantissa: 16 to each power of two, 8160 in all. No parameter. Memory: 136 bytes for each sign and exponent
+ * that occurs in a group, some 5 KiB for ordinary data, 68 KiB at most, however many batches there are. While it
+ * observes: up to 1 MiB, and as much again for the batch.
+ */
+#define DIFFQUANT_OBSERVER_KIND_HISTOGRAM 2
 
 /**
  * The fastest that this machine has. The default.
@@ -484,7 +623,7 @@ diffquant_status diffquant_config_clone(const diffquant_config *config, diffquan
 /**
  * Writes a configuration as JSON, indented by two spaces, with a NUL at the end.
  *
- * To learn the length, call with cap = 0.
+ * To learn the length, call with cap = 0. Allocates nothing.
  *
  * @param config the configuration to write
  * @param buf receives the text; may be NULL when cap is 0
@@ -813,7 +952,7 @@ diffquant_status diffquant_config_set_weight_decay(diffquant_config *config, flo
 diffquant_status diffquant_config_weight_decay(const diffquant_config *config, float *out);
 
 /**
- * Sets use_incoherence: whether weights are to be rotated before they are quantized (not acted on by this version).
+ * Sets use_incoherence: whether weights are rotated before they are quantized, see diffquant_quantizer_set_incoherence.
  *
  * @param config the configuration to change
  * @param use_incoherence 0 or 1; 0 by default
@@ -823,7 +962,7 @@ diffquant_status diffquant_config_set_use_incoherence(diffquant_config *config,
                                                       uint32_t use_incoherence);
 
 /**
- * Gets use_incoherence: whether weights are to be rotated before they are quantized (not acted on by this version).
+ * Gets use_incoherence: whether weights are rotated before they are quantized, see diffquant_quantizer_set_incoherence.
  *
  * @param config the configuration to read
  * @param out receives the field
@@ -980,25 +1119,6 @@ diffquant_status diffquant_quantizer_ste(const diffquant_quantizer *quantizer,
                                          float *ste_param);
 
 /**
- * Changes what happens halfway between two codes.
- *
- * @param quantizer the quantizer to change
- * @param rounding a DIFFQUANT_ROUNDING constant
- * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; UNSUPPORTED for STOCHASTIC; NULL_POINTER
- */
-diffquant_status diffquant_quantizer_set_rounding(diffquant_quantizer *quantizer,
-                                                  diffquant_rounding rounding);
-
-/**
- * What happens halfway between two codes.
- *
- * @param quantizer the quantizer to read
- * @param out receives the DIFFQUANT_ROUNDING constant
- * @return DIFFQUANT_STATUS_OK; NULL_POINTER
- */
-diffquant_status diffquant_quantizer_rounding(const diffquant_quantizer *quantizer, diffquant_rounding *out);
-
-/**
  * How many scales there are: 1 per tensor, the channels, tokens or blocks of the shape, or the channel count; 0 per token
  * and per block until a shape is declared. diffquant_granularity says which scale belongs to which element.
  *
@@ -1080,6 +1200,86 @@ diffquant_status diffquant_quantizer_num_levels(const diffquant_quantizer *quant
  * @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for a uniform quantizer; NULL_POINTER
  */
 diffquant_status diffquant_quantizer_k(const diffquant_quantizer *quantizer, uint32_t *out);
+
+/**
+ * Changes what happens between two codes.
+ *
+ * Calibration takes STOCHASTIC for HALF_EVEN: the best scale does not depend on draws.
+ *
+ * @param quantizer the quantizer to change
+ * @param rounding a DIFFQUANT_ROUNDING constant
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_rounding(diffquant_quantizer *quantizer,
+                                                  diffquant_rounding rounding);
+
+/**
+ * What happens between two codes.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives the DIFFQUANT_ROUNDING constant
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_rounding(const diffquant_quantizer *quantizer, diffquant_rounding *out);
+
+/**
+ * Changes what STOCHASTIC rounding draws; other modes do not look at it. Both numbers are 0 in a new quantizer.
+ *
+ * Draws are a function of the seed and of an element's index, so codes depend on neither the machine, the number of threads nor
+ * the order of calls, and forward, backward and forward again give the same ones until the seed is changed. A training step wants
+ * a seed of its own, set before its forward and kept for its backward; so does each tensor of a step, such as
+ * step * tensors + tensor. Any seed is as good as any other, 0 and neighbours included.
+ *
+ * first_element is the index, in the whole tensor, of the first element of each call: a tensor that is split over calls
+ * gets the codes of one call when each call is told where its part begins. Where the parts are quantized at the same time, each
+ * wants a quantizer of its own, see diffquant_quantizer_clone. With incoherence elements are those of the rotated tensor, whose
+ * rows have to be whole in each part.
+ *
+ * @param quantizer the quantizer to change
+ * @param seed any number
+ * @param first_element any number
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_seed(diffquant_quantizer *quantizer,
+                                              uint64_t seed,
+                                              uint64_t first_element);
+
+/**
+ * What STOCHASTIC rounding draws.
+ *
+ * @param quantizer the quantizer to read
+ * @param seed receives the seed
+ * @param first_element receives the index of the first element of each call; may be NULL
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OVERLAP of seed and first_element
+ */
+diffquant_status diffquant_quantizer_seed(const diffquant_quantizer *quantizer,
+                                          uint64_t *seed,
+                                          uint64_t *first_element);
+
+/**
+ * Changes what forward does with NaNs and infinities. Gradients are not affected, and diffquant_quantizer_forward_dynamic
+ * refuses them under every policy.
+ *
+ * With incoherence REJECT looks at the weights before they are rotated. Under the other policies one that is not finite makes its
+ * whole row so, or the block of the row that it is rotated with: under PROPAGATE the values of all of it are NaNs, but for those of
+ * rotated weights that are infinities.
+ *
+ * @param quantizer the quantizer to change
+ * @param policy a DIFFQUANT_NON_FINITE constant
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_non_finite(diffquant_quantizer *quantizer,
+                                                    diffquant_non_finite policy);
+
+/**
+ * What forward does with NaNs and infinities.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives the DIFFQUANT_NON_FINITE constant
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_non_finite(const diffquant_quantizer *quantizer,
+                                                diffquant_non_finite *out);
 
 /**
  * Changes which weights share a scale. The shape is forgotten; every scale becomes 1, every zero point that of the range
@@ -1295,6 +1495,28 @@ diffquant_status diffquant_quantizer_init_scale_with(diffquant_quantizer *quanti
                                                      size_t n);
 
 /**
+ * Calibrates every scale, and every zero point of a quantizer that is not symmetric, from what an observer has seen of its
+ * group: the way to scales of activations, which never are in memory all at once.
+ *
+ * MAX_ABS and MIN_MAX are exact, from the range of any observer. PERCENTILE, MSE and LSQ need a histogram, in which a bin is
+ * 1/16 of a power of two wide: elements are taken to be spread evenly in a bin. The observer's group g gives scale g, so
+ * there must be as many groups as scales. A quantizer with incoherence quantizes rotated rows: its observer has to have seen
+ * rotated batches, see diffquant_rotation. Otherwise as diffquant_quantizer_init_scale_with. Allocates.
+ *
+ * @param quantizer the quantizer to change
+ * @param observer what has seen the data; it stays as it is
+ * @param method a DIFFQUANT_SCALE_INIT constant
+ * @param parameter the method's parameter; ignored by those without one
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT for the parameter, or when the step would overflow;
+ *         LENGTH_MISMATCH unless there are as many groups as scales; NO_DATA naming the first group without a finite
+ *         element; NOT_APPLICABLE for a method that needs a histogram; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_init_scale_from_observer(diffquant_quantizer *quantizer,
+                                                              const diffquant_observer *observer,
+                                                              diffquant_scale_init method,
+                                                              float parameter);
+
+/**
  * One step of gradient descent on every scale: scale - learning_rate * grad_scale, kept positive and finite.
  *
  * A scale that would fall below min_scale becomes min_scale; one that would leave the range of scales at the other end
@@ -1318,19 +1540,120 @@ diffquant_status diffquant_quantizer_apply_scale_step(diffquant_quantizer *quant
                                                       size_t *projected);
 
 /**
+ * Starts or stops rotating every row before it is quantized (diffquant_rotation), against weights far larger than the others.
+ *
+ * With R the rotation, forward gives the codes of R w, and the values of those rotated back, which are near w again; dequantize
+ * rotates back what it gives. Backward sends R grad_out through the estimator at R w, and rotates back what comes
+ * out; calibration looks at R w. Scales, zero points and offsets thus belong to places of R w: calibrate them after
+ * this call, which leaves them as they are. The values given to backward are not looked at.
+ *
+ * A row is the last dimension of the shape where one was declared, else a channel, else the whole tensor: declare a
+ * convolution's weights as [out][in * height * width]. A NaN or an infinity among the weights spoils the codes of its row.
+ *
+ * Forward, backward and dequantize then allocate, as they do not otherwise: 4 bytes for each element of a row, and for each element of
+ * the tensor in forward without values, forward_dynamic and backward (8 in backward_scale under STANDARD, under
+ * LEARNED_STEP_SIZE and without grad_w). They can be refused with OUT_OF_MEMORY.
+ *
+ * @param quantizer the quantizer to change
+ * @param incoherence 0 or 1; 0 in a new quantizer, unless its configuration has use_incoherence
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_incoherence(diffquant_quantizer *quantizer,
+                                                     uint32_t incoherence);
+
+/**
+ * Whether every row is rotated before it is quantized.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives 0 or 1
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_incoherence(const diffquant_quantizer *quantizer, uint32_t *out);
+
+/**
+ * Chooses the signs of the rotation, as the seed of diffquant_rotation_new does. Codes stand for their values only with the seed
+ * that they were made with.
+ *
+ * @param quantizer the quantizer to change
+ * @param seed any; 0 in a new quantizer
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_set_rotation_seed(diffquant_quantizer *quantizer,
+                                                       uint64_t seed);
+
+/**
+ * The seed of the rotation's signs.
+ *
+ * @param quantizer the quantizer to read
+ * @param out receives the seed
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_quantizer_rotation_seed(const diffquant_quantizer *quantizer, uint64_t *out);
+
+/**
+ * Writes everything that a quantizer is, as JSON on one line with a NUL at the end: what was set, and every scale, zero point and
+ * offset, from which diffquant_quantizer_from_json makes the same quantizer, bit for bit.
+ *
+ * To learn the length, call with cap = 0. Threads (diffquant_quantizer_set_threads, diffquant_quantizer_set_parallel_for) are
+ * left out: they are the process's. Allocates nothing. The fields:
+ *
+ * - format: "diffquant.quantizer"; version: "1.1", a major and a minor number;
+ * - bits; pi_k: k, or null for a uniform quantizer; code_range: "Full", "Narrow" or "Unsigned"; symmetric: true or false;
+ *   rounding: "HalfAway", "HalfEven" or "Stochastic"; ste_variant and granularity: as in the JSON of a configuration;
+ * - channels: how many, per channel without a shape, else null; shape and axis: a shape that means the same as the one that was
+ *   declared, null without one;
+ * - use_incoherence: true or false; rotation_seed: a whole number below 2^64;
+ * - seed and first_element (diffquant_quantizer_set_seed): whole numbers below 2^64; non_finite: "Zero", "Propagate" or "Reject";
+ * - scales: one float per group, in the order of diffquant_granularity, with the digits that tell it from every other float;
+ *   zero_points: whole numbers, null where all are the range's; offsets: floats, null where all are 0.
+ *
+ * @param quantizer the quantizer to write
+ * @param buf receives the text; may be NULL when cap is 0
+ * @param cap the size of buf in bytes
+ * @param len receives the length of the text without the NUL, also when buf is too small
+ * @return DIFFQUANT_STATUS_OK; BUFFER_TOO_SMALL unless cap > *len; NULL_POINTER; OVERLAP of buf and len; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_quantizer_to_json(const diffquant_quantizer *quantizer,
+                                             char *buf,
+                                             size_t cap,
+                                             size_t *len);
+
+/**
+ * Makes the quantizer whose state diffquant_quantizer_to_json wrote, bit for bit; it uses one thread until told otherwise.
+ *
+ * Every state of version 1.x is read: fields that this version does not know are ignored, and pi_k, channels, shape, axis,
+ * zero_points and offsets may be absent for null, use_incoherence for false, rotation_seed, seed and first_element for 0, non_finite for "Zero"
+ * (the last three came with 1.1, as did "Stochastic"). A state of another major version is refused
+ * with UNSUPPORTED and a message that names it. Values are judged as by the functions that set them.
+ *
+ * @param json UTF-8 text; a NUL at the end is not needed
+ * @param len its length in bytes, at most 256 MiB
+ * @param out receives the handle; free it with diffquant_quantizer_free
+ * @return DIFFQUANT_STATUS_OK; INVALID_JSON for text that is no state; INVALID_UTF8; UNSUPPORTED for another major version;
+ *         INVALID_ARGUMENT for a value that may not be set, such as a scale of 0; LENGTH_MISMATCH unless there is a number per
+ *         group; NOT_APPLICABLE for zero_points of a symmetric quantizer; INDEX_OUT_OF_RANGE for axis; NULL_POINTER;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_from_json(const char *json,
+                                               size_t len,
+                                               diffquant_quantizer **out);
+
+/**
  * Quantizes n weights: code = clamp(round((w - offset) / step) + zero_point, qmin, qmax),
  * value = (code - zero_point) * step + offset.
  *
  * In a new quantizer zero points and offsets are 0, and qmin and qmax are -2^(bits-1) and 2^(bits-1) - 1. The quotient is the
- * IEEE one. NaN gives the zero point, an infinity the code at its end of the range; without an offset a value is never
- * -0.0. Allocates nothing.
+ * IEEE one. NaN gives the zero point, an infinity the code at its end of the range, unless diffquant_quantizer_set_non_finite
+ * says otherwise; without an offset a value is never -0.0. Allocates nothing, unless weights are rotated
+ * (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights
  * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param codes receives n codes; may be NULL
  * @param values receives n values; may be NULL, may be w itself
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; NON_FINITE under the policy REJECT; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantizer,
                                              const float *w,
@@ -1341,15 +1664,16 @@ diffquant_status diffquant_quantizer_forward(const diffquant_quantizer *quantize
 /**
  * The gradient of the loss by each weight, by the formula of the quantizer's estimator (see diffquant_ste).
  *
- * Allocates nothing.
+ * Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights, as given to forward
- * @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them
+ * @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them, under
+ *        STOCHASTIC rounding with the draws of the same seed
  * @param grad_out n gradients of the loss by each value
  * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_backward(const diffquant_quantizer *quantizer,
                                               const float *w,
@@ -1399,7 +1723,8 @@ diffquant_status diffquant_quantizer_forward_dynamic(const diffquant_quantizer *
  * gradient on, Qn for one below, Qp for one above and 0 for a NaN (see diffquant_ste). r(v) - v is computed as
  * (r(v) * step - (w - offset)) * (1 / step) with the difference rounded once, which is closer to the truth than v is.
  *
- * The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing.
+ * The sum is within 1e-6 of the sum of magnitudes, and its bits do not depend on the machine. Allocates nothing, unless
+ * weights are rotated (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param w n weights, as given to forward
@@ -1408,7 +1733,7 @@ diffquant_status diffquant_quantizer_forward_dynamic(const diffquant_quantizer *
  *          neither
  * @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
  * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_backward_scale(const diffquant_quantizer *quantizer,
                                                     const float *w,
@@ -1433,7 +1758,7 @@ diffquant_status diffquant_quantizer_backward_scale(const diffquant_quantizer *q
  * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
  * @param grad_offset receives as many floats as grad_scale
  * @return DIFFQUANT_STATUS_OK; NOT_APPLICABLE for another estimator; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
- *         SIZE_OVERFLOW
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_backward_scale_offset(const diffquant_quantizer *quantizer,
                                                            const float *w,
@@ -1447,18 +1772,44 @@ diffquant_status diffquant_quantizer_backward_scale_offset(const diffquant_quant
  * Turns n codes back into values: value = (code - zero_point) * step + offset. Codes outside the quantizer's range are
  * taken as they are.
  *
- * Allocates nothing.
+ * Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence).
  *
  * @param quantizer the quantizer; safe to share between threads
  * @param codes n codes
  * @param n number of codes, that of the shape or a multiple of the channel count; with 0 nothing is touched
  * @param values receives n values
- * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
  */
 diffquant_status diffquant_quantizer_dequantize(const diffquant_quantizer *quantizer,
                                                 const int8_t *codes,
                                                 size_t n,
                                                 float *values);
+
+/**
+ * As diffquant_quantizer_forward, with the same bits, and what it does to the weights of each group, in the same pass.
+ *
+ * The sums are within 1e-6 of themselves, and the bits of all statistics do not depend on the machine. Squares are summed as
+ * those of multiples of the step, where an error of more than 1e19 steps is infinite and one of less than 1e-22 steps is 0.
+ * Allocates nothing, unless weights are rotated (diffquant_quantizer_set_incoherence); the statistics are then of the rotated
+ * weights, whose places the groups are.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param codes receives n codes; may be NULL
+ * @param values receives n values; may be NULL, may be w itself
+ * @param statistics receives one struct for each scale, in the order of diffquant_granularity
+ * @param count the number of scales, as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH, also for another count; NO_SHAPE; NON_FINITE under the policy REJECT; OVERLAP;
+ *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_forward_statistics(const diffquant_quantizer *quantizer,
+                                                        const float *w,
+                                                        size_t n,
+                                                        int8_t *codes,
+                                                        float *values,
+                                                        diffquant_statistics *statistics,
+                                                        size_t count);
 
 /**
  * Lets large calls use several threads. Results are the same bits for any number.
@@ -1489,6 +1840,234 @@ diffquant_status diffquant_quantizer_set_threads(diffquant_quantizer *quantizer,
 diffquant_status diffquant_quantizer_set_parallel_for(diffquant_quantizer *quantizer,
                                                       diffquant_parallel_for parallel_for,
                                                       void *context);
+
+/**
+ * Makes an observer of whole tensors that has seen nothing.
+ *
+ * @param kind a DIFFQUANT_OBSERVER_KIND constant
+ * @param parameter the kind's parameter; ignored by those without one
+ * @param out receives the handle; free it with diffquant_observer_free
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT; INVALID_ARGUMENT for the parameter; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_new(diffquant_observer_kind kind,
+                                        float parameter,
+                                        diffquant_observer **out);
+
+/**
+ * Reads an observer from JSON, the form that diffquant_observer_to_json writes.
+ *
+ * A text of a later minor version is read, and fields that this version does not know are ignored; one of another major
+ * version is refused, and the message names it. So is whatever no observer can have written: numbers that are not finite,
+ * counts that do not add up, bins that there are not, a range that is not that of its bins.
+ *
+ * @param json UTF-8 text; a NUL at the end is not needed
+ * @param len its length in bytes, at most 256 MiB
+ * @param out receives the handle; free it with diffquant_observer_free
+ * @return DIFFQUANT_STATUS_OK; INVALID_JSON; INVALID_UTF8; NULL_POINTER; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_from_json(const char *json,
+                                              size_t len,
+                                              diffquant_observer **out);
+
+/**
+ * Makes a copy that shares nothing with the original.
+ *
+ * @param observer the original
+ * @param out receives the handle; free it with diffquant_observer_free
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_clone(const diffquant_observer *observer, diffquant_observer **out);
+
+/**
+ * Writes an observer as JSON, with a NUL at the end: everything that it remembers, exactly, so that what is read back goes on
+ * to the bit as the original would. Observers that are the same have the same text.
+ *
+ * An object: "format" is "diffquant.observer", "version" is "1.0"; "kind" is "MinMax", "Histogram" or {"MovingAverage":
+ * {"averaging_constant": c}}; "channels" is the number of groups and "inner" the number of elements of a channel that are
+ * neighbours; "groups" has, for each group, the counts "finite" and "non_finite", "min" and "max" (null without a finite
+ * element) and, in a histogram, "bins": [bin, count] for each bin that has elements, where the number of a bin is the
+ * leading 13 bits of its floats.
+ *
+ * To learn the length, call with cap = 0. Allocates.
+ *
+ * @param observer the observer to write
+ * @param buf receives the text; may be NULL when cap is 0
+ * @param cap the size of buf in bytes
+ * @param len receives the length of the text without the NUL, also when buf is too small
+ * @return DIFFQUANT_STATUS_OK; BUFFER_TOO_SMALL unless cap > *len; NULL_POINTER; OVERLAP of buf and len; SIZE_OVERFLOW;
+ *         OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_to_json(const diffquant_observer *observer,
+                                            char *buf,
+                                            size_t cap,
+                                            size_t *len);
+
+/**
+ * Declares what batches look like, and makes every index along an axis a group of its own. What was observed is forgotten.
+ *
+ * Element [o][a][i] of a batch seen as [outer][axis][inner] belongs to group a. The extent before the axis, often that of
+ * samples or tokens, may change from call to call: only the axis and the dimensions after it must be those of the shape.
+ *
+ * @param observer the observer to change
+ * @param shape ndim dimensions, each at least 1, the last one contiguous in memory
+ * @param ndim number of dimensions, 1 to 16
+ * @param axis the dimension of the channels, from 0
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT for ndim or a dimension; INDEX_OUT_OF_RANGE for axis; SIZE_OVERFLOW for a
+ *         shape that memory cannot hold; NULL_POINTER; MISALIGNED; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_set_shape(diffquant_observer *observer,
+                                              const size_t *shape,
+                                              size_t ndim,
+                                              size_t axis);
+
+/**
+ * What an observer remembers.
+ *
+ * @param observer the observer to read
+ * @param kind receives the DIFFQUANT_OBSERVER_KIND constant
+ * @param parameter receives its parameter, 0 for a kind without one; may be NULL
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER; OVERLAP of kind and parameter
+ */
+diffquant_status diffquant_observer_kind_of(const diffquant_observer *observer,
+                                            diffquant_observer_kind *kind,
+                                            float *parameter);
+
+/**
+ * How many groups there are: 1, or the length of the axis.
+ *
+ * @param observer the observer to read
+ * @param out receives the number
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_observer_group_count(const diffquant_observer *observer, size_t *out);
+
+/**
+ * Adds a batch. NaNs and infinities are counted, and otherwise ignored. With n = 0 nothing changes. Allocates.
+ *
+ * What MIN_MAX and HISTOGRAM remember does not depend on how a stream is cut into batches, nor on their order.
+ *
+ * @param observer the observer to change
+ * @param x n elements
+ * @param n number of elements; with a shape a multiple of the product of the axis and the dimensions after it
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_observe(diffquant_observer *observer,
+                                            const float *x,
+                                            size_t n);
+
+/**
+ * Adds what another observer has seen.
+ *
+ * The result is to the bit that of one observer that has seen both streams: it does not matter in what order several are
+ * merged, nor into which. So every process of a distributed job can observe its part, and the observers be combined as they
+ * arrive. A moving average depends on the order of its batches, and is not merged. Allocates.
+ *
+ * @param observer the observer to change
+ * @param other what is added; it stays as it is, and must be another object
+ * @return DIFFQUANT_STATUS_OK; INCOMPATIBLE for observers of different kinds or shapes; NOT_APPLICABLE for moving averages;
+ *         NULL_POINTER; OVERLAP when both are the same object; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_merge(diffquant_observer *observer,
+                                          const diffquant_observer *other);
+
+/**
+ * Forgets what was observed; kind and shape stay.
+ *
+ * @param observer the observer to change
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_observer_reset(diffquant_observer *observer);
+
+/**
+ * How many elements of each group were observed. A count stays at UINT64_MAX when it gets there.
+ *
+ * @param observer the observer to read
+ * @param finite receives the number of finite elements of each group, on which range and histogram rest
+ * @param non_finite receives the number of NaNs and infinities of each group; may be NULL
+ * @param count the number of groups, as diffquant_observer_group_count tells
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH for another count; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OVERLAP of finite
+ *         and non_finite
+ */
+diffquant_status diffquant_observer_counts(const diffquant_observer *observer,
+                                           uint64_t *finite,
+                                           uint64_t *non_finite,
+                                           size_t count);
+
+/**
+ * The range of each group: the smallest and the largest finite element, or their moving averages. 0 is in it only if it was
+ * observed; the methods that choose scales include it.
+ *
+ * @param observer the observer to read
+ * @param min receives the smallest of each group
+ * @param max receives the largest of each group
+ * @param count the number of groups, as diffquant_observer_group_count tells
+ * @return DIFFQUANT_STATUS_OK; NO_DATA naming the first group without a finite element; LENGTH_MISMATCH for another count;
+ *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OVERLAP of min and max
+ */
+diffquant_status diffquant_observer_range(const diffquant_observer *observer,
+                                          float *min,
+                                          float *max,
+                                          size_t count);
+
+/**
+ * Frees an observer.
+ *
+ * @param observer the observer, or NULL
+ */
+void diffquant_observer_free(diffquant_observer *observer);
+
+/**
+ * Makes a rotation.
+ *
+ * @param length elements of a row, at least 1
+ * @param seed chooses the signs; the same seed gives the same rotation, always
+ * @param out receives the handle; free it with diffquant_rotation_free
+ * @return DIFFQUANT_STATUS_OK; INVALID_ARGUMENT for a length of 0; NULL_POINTER; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_rotation_new(size_t length, uint64_t seed, diffquant_rotation **out);
+
+/**
+ * Elements of a row.
+ *
+ * @param rotation the rotation to read
+ * @param out receives the number
+ * @return DIFFQUANT_STATUS_OK; NULL_POINTER
+ */
+diffquant_status diffquant_rotation_length(const diffquant_rotation *rotation, size_t *out);
+
+/**
+ * Rotates n / length rows in place. Allocates nothing.
+ *
+ * Each row keeps its length as a vector, within rounding. A NaN or an infinity spreads over its block.
+ *
+ * @param rotation the rotation; safe to share between threads
+ * @param x n elements, rows one after the other
+ * @param n number of elements, a multiple of the length; with 0 nothing is touched
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_rotation_apply(const diffquant_rotation *rotation, float *x, size_t n);
+
+/**
+ * Rotates n / length rows back in place: by the transpose, which is the inverse, within rounding. Allocates nothing.
+ *
+ * For values on their way out of rotated weights, and for gradients on their way back. Sums on the way are up to the square root
+ * of the length times larger than what comes out.
+ *
+ * @param rotation the rotation; safe to share between threads
+ * @param x n elements, rows one after the other
+ * @param n number of elements, a multiple of the length; with 0 nothing is touched
+ * @return DIFFQUANT_STATUS_OK; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW
+ */
+diffquant_status diffquant_rotation_apply_transpose(const diffquant_rotation *rotation,
+                                                    float *x,
+                                                    size_t n);
+
+/**
+ * Frees a rotation.
+ *
+ * @param rotation the rotation, or NULL
+ */
+void diffquant_rotation_free(diffquant_rotation *rotation);
 
 /**
  * Chooses the instruction set of the whole process, from the next call on. Safe to call at any time, from any thread.
