@@ -77,33 +77,6 @@ TEST(no_granularity_needs_an_allocation_in_forward_backward_and_dequantize) {
     }
 }
 
-TEST(tensors_of_16_bits_need_no_allocation_either) {
-    const struct alloc_probe *probe = alloc_probe_find();
-    if (probe == NULL) {
-        return;
-    }
-    enum { N = 100 };
-    static uint16_t w[N], g[N], values[N], grad_w[N];
-    static int8_t codes[N];
-    float grad_scale = 0.0f, grad_offset = 0.0f;
-    diffquant_quantizer *q = uniform_quantizer(4, 0.5f);
-    REQUIRE_OK(diffquant_quantizer_set_ste(q, DIFFQUANT_STE_LSQ, 0.0f));
-    for (diffquant_dtype dtype = DIFFQUANT_DTYPE_F16; dtype <= DIFFQUANT_DTYPE_BF16; dtype++) {
-        check_context("dtype %u", dtype);
-        probe->start(0);
-        diffquant_status status = diffquant_quantizer_forward_typed(q, dtype, w, N, codes, values);
-        status |= diffquant_quantizer_backward_typed(q, dtype, w, values, g, N, grad_w);
-        status |= diffquant_quantizer_backward_scale_typed(q, dtype, w, g, N, grad_w, &grad_scale);
-        status |=
-            diffquant_quantizer_backward_scale_offset_typed(q, dtype, w, g, N, grad_w, &grad_scale, &grad_offset);
-        status |= diffquant_quantizer_dequantize_typed(q, dtype, codes, N, values);
-        const long asked = probe->stop();
-        CHECK_UINT(status, DIFFQUANT_STATUS_OK);
-        CHECK_INT(asked, 0);
-    }
-    diffquant_quantizer_free(q);
-}
-
 TEST(zero_points_offsets_ranges_and_scale_steps_allocate_nothing) {
     const struct alloc_probe *probe = alloc_probe_find();
     if (probe == NULL) {

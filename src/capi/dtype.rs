@@ -21,7 +21,7 @@ pub const DIFFQUANT_DTYPE_F16: diffquant_dtype = 1;
 /// bfloat16, as the bits of a uint16_t: the upper half of a float.
 pub const DIFFQUANT_DTYPE_BF16: diffquant_dtype = 2;
 
-/// What a tensor lies in memory as.
+/// What a tensor lies in memory as. Where it is known to be float, the compiler is to know it too.
 #[derive(Clone, Copy)]
 pub(super) struct Dtype(Option<Half>);
 
@@ -40,7 +40,7 @@ impl Dtype {
     }
 
     /// As [`Span::of`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn span(self, argument: &'static str, start: *const c_void, n: usize) -> Result<Span, Error> {
         match self.0 {
             None => Span::of(argument, start.cast::<f32>(), n),
@@ -49,14 +49,14 @@ impl Dtype {
     }
 
     /// As [`Span::of_optional`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn optional_span(self, argument: &'static str, start: *const c_void, n: usize) -> Result<Span, Error> {
         self.span(argument, start, if start.is_null() { 0 } else { n })
     }
 
     /// # Safety
     /// As [`pointer::input`].
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn input<'a>(self, start: *const c_void, n: usize) -> Input<'a, f32> {
         // SAFETY: the caller's promise.
         unsafe {
@@ -71,7 +71,7 @@ impl Dtype {
     ///
     /// # Safety
     /// As [`pointer::input`], unless `start` is NULL.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn optional_input<'a>(self, start: *const c_void, n: usize) -> Option<Input<'a, f32>> {
         // SAFETY: the caller's promise.
         (!start.is_null()).then(|| unsafe { self.input(start, n) })
@@ -79,7 +79,7 @@ impl Dtype {
 
     /// # Safety
     /// As [`pointer::output`].
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn output<'a>(self, start: *mut c_void, n: usize) -> Output<'a, f32> {
         // SAFETY: the caller's promise.
         unsafe {
@@ -92,7 +92,7 @@ impl Dtype {
 
     /// # Safety
     /// As [`pointer::optional_output`].
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn optional_output<'a>(self, start: *mut c_void, n: usize) -> Option<Output<'a, f32>> {
         // SAFETY: the caller's promise.
         (!start.is_null()).then(|| unsafe { self.output(start, n) })

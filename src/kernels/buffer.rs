@@ -149,7 +149,7 @@ impl<'a> Input<'a, f32> {
     }
 
     /// What it lies in memory as, and where.
-    pub(super) fn halves(&self) -> Option<(Half, &'a [u16])> {
+    pub(super) fn halves(&self) -> Option<(Half, &[u16])> {
         // SAFETY: `from_halves` was promised so many, which nobody writes while they are read.
         self.halves.map(|half| (half, unsafe { std::slice::from_raw_parts(self.start.cast(), self.len) }))
     }

@@ -30,7 +30,7 @@ impl Work<0> for Dequantize<'_> {
         self.values.is_of_halves()
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.output(Some(&mut self.values));
     }
 

@@ -89,7 +89,7 @@ impl<E: Estimator> Work<0> for WeightGradient<'_, E> {
             || self.grad_w.is_of_halves()
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.w));
         stage.input(self.values.as_mut());
         stage.input(Some(&mut self.grad_out));
@@ -288,7 +288,7 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
             || self.grad_w.as_ref().is_some_and(|grad_w| grad_w.is_of_halves())
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.terms.w));
         stage.input(Some(&mut self.terms.grad_out));
         stage.output(self.grad_w.as_mut());

@@ -74,7 +74,7 @@ impl Work<2> for Ranges<'_> {
         self.x.is_of_halves()
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.x));
     }
 

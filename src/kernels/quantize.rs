@@ -161,7 +161,7 @@ impl Work<0> for Quantize<'_> {
         self.w.is_of_halves() || self.values.as_ref().is_some_and(|values| values.is_of_halves())
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.w));
         stage.output(self.values.as_mut());
     }

@@ -90,7 +90,7 @@ impl<const TOTALS: usize> Work<TOTALS> for QuantizeAny<'_, TOTALS> {
         self.w.is_of_halves() || self.values.as_ref().is_some_and(|values| values.is_of_halves())
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.w));
         stage.output(self.values.as_mut());
     }

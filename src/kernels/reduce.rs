@@ -22,7 +22,7 @@ impl Work<1> for MaxMagnitude<'_> {
         self.w.is_of_halves()
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.w));
     }
 
@@ -68,7 +68,7 @@ impl Work<2> for Extremes<'_> {
         self.w.is_of_halves()
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.w));
     }
 
@@ -128,7 +128,7 @@ impl Work<2> for MeanMagnitude<'_> {
         self.w.is_of_halves()
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.w));
     }
 

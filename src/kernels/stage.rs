@@ -22,7 +22,7 @@ const TENSORS: usize = 4;
 pub(super) struct Staged<'a, W> {
     /// By value: of a work behind a reference, each store might change what the next block reads of it.
     pub(super) work: W,
-    pub(super) stage: Option<Stage<'a>>,
+    pub(super) stage: Option<&'a mut Stage>,
 }
 
 impl<W> Staged<'_, W> {
@@ -39,7 +39,11 @@ impl<W> Staged<'_, W> {
         W: Work<TOTALS>,
     {
         if let Some(stage) = &mut self.stage {
-            begin(stage, &mut self.work, elements);
+            // A copy: of a work whose address was given away, each store might change what the next block reads of it.
+            // SAFETY: it takes the place of the other, which does nothing more, not even when it is dropped.
+            let mut staged = unsafe { self.work.share() };
+            begin(stage, &mut staged, elements);
+            std::mem::forget(std::mem::replace(&mut self.work, staged));
         }
     }
 
@@ -54,7 +58,7 @@ impl<W> Staged<'_, W> {
 
 /// Not inlined: once for each work, not for each place and instruction set.
 #[inline(never)]
-fn begin<W: Work<TOTALS>, const TOTALS: usize>(stage: &mut Stage<'_>, work: &mut W, elements: Range<usize>) {
+fn begin<W: Work<TOTALS>, const TOTALS: usize>(stage: &mut Stage, work: &mut W, elements: Range<usize>) {
     assert!(elements.len() <= STAGE);
     (stage.elements, stage.next) = (elements, 0);
     work.stage(stage);
@@ -86,10 +90,11 @@ struct Tensor {
 }
 
 /// Elements of a work's tensors, as f32.
-pub(crate) struct Stage<'a> {
+pub(crate) struct Stage {
     /// Where each tensor is staged. Not behind a reference: the work reads and writes there.
     floats: [*mut f32; TENSORS],
-    narrowed: &'a mut [MaybeUninit<u16>],
+    /// Room for a stage.
+    narrowed: *mut MaybeUninit<u16>,
     /// The work's, in the order in which it tells them. None for one that is not of halves.
     tensors: [Option<Tensor>; TENSORS],
     /// The one that it tells next.
@@ -97,11 +102,12 @@ pub(crate) struct Stage<'a> {
     elements: Range<usize>,
 }
 
-impl<'a> Stage<'a> {
-    pub(super) fn new(room: &'a mut Room) -> Self {
+impl Stage {
+    /// # Safety
+    /// The room outlives it, and nobody else uses it until then.
+    pub(super) unsafe fn new(room: &mut Room) -> Self {
         let floats = room.floats.each_mut().map(|floats| floats.as_mut_ptr().cast());
-        // SAFETY: so many places for halves, initialised or not.
-        let narrowed = unsafe { slice::from_raw_parts_mut(room.narrowed.as_mut_ptr().cast(), STAGE) };
+        let narrowed = room.narrowed.as_mut_ptr().cast();
         Stage { floats, narrowed, tensors: [None; TENSORS], next: 0, elements: 0..0 }
     }
 
@@ -157,7 +163,8 @@ impl<'a> Stage<'a> {
                 (slice::from_raw_parts(self.floats[index].cast_const(), count), slice::from_raw_parts_mut(to, count))
             };
             if is_streamed {
-                let narrowed = &mut self.narrowed[..count];
+                // SAFETY: that is no more than a stage.
+                let narrowed = unsafe { slice::from_raw_parts_mut(self.narrowed, count) };
                 half.narrow(from, narrowed);
                 stream::copy(narrowed, to);
             } else {
@@ -167,7 +174,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for Stage {
     fn drop(&mut self) {
         if self.tensors.iter().flatten().any(|tensor| tensor.is_streamed) {
             stream::fence();

@@ -171,7 +171,7 @@ impl Work<2> for GradientsByChance<'_> {
             || self.grad_w.as_ref().is_some_and(|grad_w| grad_w.is_of_halves())
     }
 
-    fn stage(&mut self, stage: &mut Stage<'_>) {
+    fn stage(&mut self, stage: &mut Stage) {
         stage.input(Some(&mut self.w));
         stage.input(Some(&mut self.grad_out));
         stage.output(self.grad_w.as_mut());

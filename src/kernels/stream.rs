@@ -23,6 +23,7 @@ pub(super) fn fence() {
 }
 
 /// Copies what is in the cache to memory, past the cache where that is aligned for it. Needs a [`fence`].
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
 pub(super) fn copy(from: &[MaybeUninit<u16>], to: &mut [MaybeUninit<u16>]) {
     assert!(from.len() == to.len());
     // SAFETY: shared elements are not exclusive ones, and both are as many; a register has eight, and SSE2 is part of x86-64.

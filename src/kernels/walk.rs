@@ -137,7 +137,7 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     fn is_of_halves(&self) -> bool;
 
     /// Tells its tensors of floats.
-    fn stage(&mut self, stage: &mut Stage<'_>);
+    fn stage(&mut self, stage: &mut Stage);
 
     /// Whether every buffer that blocks are read from and written to has the elements before `end`, as they seem or staged. Unsafe
     /// code rests on it.
@@ -330,7 +330,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     #[inline(always)]
     pub(super) fn run(self, isa: Isa) {
         let Walk { work, cut, groups } = self;
-        run_part(isa, work, cut, groups, Part::whole(&cut), None);
+        Piece { isa, work, cut, groups, part: Part::whole(&cut), superblock_totals: None }.run();
     }
 
     #[cold]
@@ -344,7 +344,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
             threads.for_each(count, &|index| {
                 // SAFETY: the parts of a division share no element, and no group but one whose superblocks they share.
                 let (work, superblock_totals) = unsafe { (shared.share(), joint.then(|| all.share())) };
-                run_part(isa, work, cut, groups, part_of(index), superblock_totals);
+                Piece { isa, work, cut, groups, part: part_of(index), superblock_totals }.run();
             });
             drop(all);
             if let (Part::Runs(PartOfRuns { superblocks: Some(_), groups, .. }), Cut::Runs(runs)) = (part_of(0), cut) {
@@ -358,52 +358,42 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     }
 }
 
-#[inline(always)]
-fn run_part<W: Work<TOTALS>, const TOTALS: usize>(
+/// Part of a walk, ready to run on this thread.
+struct Piece<'a, W, const TOTALS: usize> {
     isa: Isa,
     work: W,
     cut: Cut,
-    groups: Groups<'_>,
+    groups: Groups<'a>,
     part: Part,
-    superblock_totals: Option<Output<'_, [f64; TOTALS]>>,
-) {
-    if work.is_of_halves() {
-        run_part_of_halves(isa, work, cut, groups, part, superblock_totals);
-    } else {
-        run_staged(isa, work, cut, groups, part, superblock_totals, None);
+    superblock_totals: Option<Output<'a, [f64; TOTALS]>>,
+}
+
+impl<W: Work<TOTALS>, const TOTALS: usize> Piece<'_, W, TOTALS> {
+    #[inline(always)]
+    fn run(self) {
+        if self.work.is_of_halves() { self.run_of_halves() } else { self.run_on(None) }
     }
-}
 
-/// Apart, as it needs room on the stack.
-#[inline(never)]
-fn run_part_of_halves<W: Work<TOTALS>, const TOTALS: usize>(
-    isa: Isa,
-    work: W,
-    cut: Cut,
-    groups: Groups<'_>,
-    part: Part,
-    superblock_totals: Option<Output<'_, [f64; TOTALS]>>,
-) {
-    run_staged(isa, work, cut, groups, part, superblock_totals, Some(Stage::new(&mut Room::uninit())));
-}
+    /// Not inlined: it needs room on the stack.
+    #[inline(never)]
+    fn run_of_halves(self) {
+        let mut room = Room::uninit();
+        // SAFETY: it is dropped after the stage, and nobody else has it.
+        let mut stage = unsafe { Stage::new(&mut room) };
+        self.run_on(Some(&mut stage));
+    }
 
-#[inline(always)]
-fn run_staged<W: Work<TOTALS>, const TOTALS: usize>(
-    isa: Isa,
-    work: W,
-    cut: Cut,
-    groups: Groups<'_>,
-    part: Part,
-    superblock_totals: Option<Output<'_, [f64; TOTALS]>>,
-    stage: Option<Stage<'_>>,
-) {
-    let staged = Staged { work, stage };
-    match (cut, part) {
-        (Cut::Runs(runs), Part::Runs(part)) => {
-            isa.run(WalkRuns { staged, runs: &runs, groups, part, superblock_totals })
+    #[inline(always)]
+    fn run_on(self, stage: Option<&mut Stage>) {
+        let Piece { isa, work, cut, groups, part, superblock_totals } = self;
+        let staged = Staged { work, stage };
+        match (cut, part) {
+            (Cut::Runs(runs), Part::Runs(part)) => {
+                isa.run(WalkRuns { staged, runs: &runs, groups, part, superblock_totals })
+            }
+            (Cut::Rows(rows), Part::Rows(part)) => isa.run(WalkRows { staged, rows: &rows, groups, part }),
+            (cut, part) => unreachable!("{part:?} of {cut:?}"),
         }
-        (Cut::Rows(rows), Part::Rows(part)) => isa.run(WalkRows { staged, rows: &rows, groups, part }),
-        (cut, part) => unreachable!("{part:?} of {cut:?}"),
     }
 }
 

@@ -196,10 +196,10 @@ fn typed_functions_give_what_f32_gives_rounded_for_every_granularity_and_estimat
             let mut case = || {
                 Case::new(format!("seed {seed}"), layout, settings(round, random), ste, &mut Random::new(seed as u64))
             };
-            check::<f16>(&mut case(), seed);
-            check::<bf16>(&mut case(), seed);
-            if round == index % ESTIMATORS.len() {
-                check::<f32>(&mut case(), seed);
+            match (index + round) % 5 {
+                0 | 2 => check::<f16>(&mut case(), seed),
+                1 | 3 => check::<bf16>(&mut case(), seed),
+                _ => check::<f32>(&mut case(), seed),
             }
         }
     }

@@ -74,7 +74,7 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_statistics(
 
 /// # Safety
 /// The pointers keep the header's conventions.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn forward_statistics(
     quantizer: *const diffquant_quantizer,
     dtype: Dtype,

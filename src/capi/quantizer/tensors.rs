@@ -1,4 +1,5 @@
-//! The work on tensors: forward, backward, dequantize.
+//! The work on tensors: forward, backward, dequantize. Functions that are the same for every type of element are inlined, so that
+//! those on float do not ask for the type.
 
 use super::diffquant_quantizer;
 use crate::capi::dtype::Dtype;
@@ -37,7 +38,7 @@ pub unsafe extern "C" fn diffquant_quantizer_forward(
 
 /// # Safety
 /// The pointers keep the header's conventions.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn forward(
     quantizer: *const diffquant_quantizer,
     dtype: Dtype,
@@ -56,7 +57,7 @@ pub(super) unsafe fn forward(
 }
 
 /// Refuses the buffers of a forward call that overlap; their spans.
-#[inline]
+#[inline(always)]
 pub(super) fn check_forward(
     dtype: Dtype,
     w: *const c_void,
@@ -101,7 +102,7 @@ pub unsafe extern "C" fn diffquant_quantizer_backward(
 
 /// # Safety
 /// The pointers keep the header's conventions.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn backward(
     quantizer: *const diffquant_quantizer,
     dtype: Dtype,
@@ -157,7 +158,7 @@ pub unsafe extern "C" fn diffquant_quantizer_forward_dynamic(
 
 /// # Safety
 /// The pointers keep the header's conventions.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn forward_dynamic(
     quantizer: *const diffquant_quantizer,
     dtype: Dtype,
@@ -253,7 +254,7 @@ pub unsafe extern "C" fn diffquant_quantizer_backward_scale_offset(
 
 /// # Safety
 /// The pointers keep the header's conventions.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn backward_scale(
     quantizer: *const diffquant_quantizer,
     dtype: Dtype,
@@ -318,7 +319,7 @@ pub unsafe extern "C" fn diffquant_quantizer_dequantize(
 
 /// # Safety
 /// The pointers keep the header's conventions.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn dequantize(
     quantizer: *const diffquant_quantizer,
     dtype: Dtype,
