@@ -145,8 +145,8 @@ mod tests {
     #[test]
     fn small_calls_and_single_threads_are_not_divided() {
         assert_eq!(Threads::Own(1).parts(1 << 30), 1);
-        assert_eq!(Threads::Own(8).parts((4 << 20) - 1), 1);
-        assert_eq!(Threads::Own(8).parts(4 << 20), 2);
+        assert_eq!(Threads::Own(8).parts(2 * PART - 1), 1);
+        assert_eq!(Threads::Own(8).parts(2 * PART), 2);
         assert_eq!(Threads::Own(8).parts(1 << 30), 8);
         assert_eq!(Threads::Own(1000).parts(1 << 30), 64);
     }
