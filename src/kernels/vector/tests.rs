@@ -4,12 +4,14 @@ use super::plain::Plain;
 use super::{BLOCK, Baseline, Floats, SEVERAL, Vectors};
 
 /// Zeros, ties, bounds, subnormals, infinities and NaN.
-const NUMBERS: [f32; 18] = [
+const NUMBERS: [f32; 20] = [
     0.0,
     -0.0,
     1.0,
     -1.0,
     0.5,
+    -0.75,
+    1.5,
     -2.5,
     3.25,
     127.0,
@@ -101,10 +103,11 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let registers = V::from_array(&magnitudes);
     results
         .push((0..V::REGISTERS).map(|register| registers[register].largest()).reduce(f32::max).into_iter().collect());
-    // Several registers at a time give the bits of one.
+    // The order of a sum shows in its bits, and several registers at a time give those of one.
+    let uneven = V::from_array(&std::array::from_fn(|lane| 0.1 * (lane * 37 % BLOCK) as f32));
     let mut several = [registers[0]; SEVERAL];
     for at in 0..SEVERAL {
-        several[at] = registers[at % V::REGISTERS].times(V::Floats::splat(1.0 + at as f32));
+        several[at] = uneven[at % V::REGISTERS].times(V::Floats::splat(1.0 + at as f32));
     }
     let (sums, largest) = (V::Floats::sums(&several), V::Floats::largest_of_each(&several));
     for at in 0..SEVERAL {
