@@ -6,7 +6,11 @@ DEMO := target/demo
 MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
+<<<<<<< HEAD
 .PHONY: build install demo demo-mpi study pictures test test-deep differential fuzz deny bench bench-peers lint doc clean help
+=======
+.PHONY: build install demo demo-mpi study pictures test test-deep test-other-machines differential fuzz bench bench-peers lint doc clean help
+>>>>>>> neon
 .DEFAULT_GOAL := build
 
 build: ## build libdiffquant in release (the default target)
@@ -46,13 +50,22 @@ pictures: build ## measure and draw what docs/methods.md shows; takes the last `
 test: ## run every test
 	scripts/setup.sh test
 	cargo test --locked
+<<<<<<< HEAD
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='qemu-x86_64 -cpu Nehalem' DIFFQUANT_EXPECTED_ISA=baseline \
 		cargo test --locked --lib --test isa --test conformance --test defects
+=======
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='qemu-x86_64 -cpu Nehalem' \
+		DIFFQUANT_RUNNER='qemu-x86_64 -cpu Nehalem' DIFFQUANT_EXPECTED_ISA=baseline \
+		cargo test --locked --lib --test isa --test conformance --test defects --test threads
+>>>>>>> neon
 
 test-deep: ## run what takes longer too, and print one table of it
 	scripts/setup.sh test
 	cargo build --locked --release
 	scripts/test_deep.sh
+
+test-other-machines: ## test on an emulated aarch64, compile for wasm32 and Windows, or say what was NOT RUN
+	scripts/other_machines.sh
 
 differential: ## compare 10,000 random cases with onnxruntime, and gradients with PyTorch's formulas
 	cargo build --locked --release

@@ -24,8 +24,15 @@ check() {
     log=$logs/$(echo "$name" | tr -c 'a-z0-9\n' '-').log
     if "$@" >"$log" 2>&1; then
         found=$(sed -n "$cases" "$log" | awk '{ sum += $1 } END { print sum + 0 }')
+<<<<<<< HEAD
         missing=$(sed -n 's/.*\(NOT RUN: .*\)/, \1/p' "$log" | tr -d '\n')
         if [ "$found" = 0 ]; then
+=======
+        reason=$(sed -n 's/.*\(NOT RUN: .*\)/\1/p' "$log" | head -n 1)
+        if [ "$found" = 0 ] && [ -n "$reason" ]; then
+            row "$name" - "$reason"
+        elif [ "$found" = 0 ]; then
+>>>>>>> neon
             row "$name" 0 "FAILED: nothing was tried, see $log"
             failed=1
         else
@@ -45,6 +52,7 @@ check 'every float, every step (exhaustive)' 's/.* \([0-9][0-9]*\) \(compared\|r
 check 'onnxruntime and PyTorch formulas' 's/^differential: .* \([0-9]*\) cases, 0 failed$/\1/p' \
     python3 scripts/differential.py
 check "fuzzing, $seconds s each target" 's/^fuzz: .*: \([0-9]*\) executions.*/\1/p' scripts/fuzz.sh "$seconds"
+check 'aarch64, emulated' 's/^aarch64.*  \([0-9][0-9]*\)  passed$/\1/p' scripts/other_machines.sh
 
 oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml).0
 if cargo "+$oldest" --version >/dev/null 2>&1; then

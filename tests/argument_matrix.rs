@@ -12,7 +12,7 @@ mod common;
 
 use common::build::{SANITIZERS, c_tests, compiler, library_dir, link, sanitized, scratch, valgrind};
 use common::header::{Export, constants, exports, header};
-use common::{command, run};
+use common::{built, run};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -319,7 +319,7 @@ fn counts(stdout: &str) -> BTreeMap<&str, [u64; 2]> {
 
 #[test]
 fn every_function_takes_or_refuses_every_combination_of_arguments_and_a_refusal_changes_nothing() {
-    let stdout = run(command(program()).arg("combinations"));
+    let stdout = run(built(program()).arg("combinations"));
     let counts = counts(&stdout);
     println!("{} calls of {} functions", counts.values().map(|[calls, _]| calls).sum::<u64>(), counts.len());
     for export in exports(&header()) {
@@ -332,7 +332,7 @@ fn every_function_takes_or_refuses_every_combination_of_arguments_and_a_refusal_
 
 #[test]
 fn every_length_to_300_on_every_instruction_set_stays_between_the_pages_around_its_buffers() {
-    let stdout = run(command(program()).arg("lengths"));
+    let stdout = run(built(program()).arg("lengths"));
     let counts = counts(&stdout);
     println!("{} calls of {} functions", counts.values().map(|[calls, _]| calls).sum::<u64>(), counts.len());
     assert!(counts.len() >= 8, "{counts:?}");

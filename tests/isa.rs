@@ -2,10 +2,12 @@
 
 #![allow(unsafe_code)]
 
+#[path = "common/program.rs"]
+mod program;
+
 use diffquant::capi::isa::*;
 use diffquant::capi::status::*;
 use std::ffi::CStr;
-use std::process::Command;
 
 fn name() -> String {
     // SAFETY: the library's string lives as long as the library.
@@ -50,7 +52,7 @@ fn an_instruction_set_is_followed_or_refused_and_a_refusal_keeps_the_old_one() {
 
 /// What a new process comes to: this test program again, with the variable set, printing its instruction set.
 fn name_in_a_process_with(value: &str) -> String {
-    let output = Command::new(std::env::current_exe().expect("a test is a program"))
+    let output = program::program(std::env::current_exe().expect("a test is a program"))
         .args(["--exact", "print_the_name", "--nocapture"])
         .env("DIFFQUANT_ISA", value)
         .env("DIFFQUANT_PRINT_ISA", "1")
@@ -77,5 +79,8 @@ fn the_environment_chooses_unless_it_makes_no_sense() {
     assert_eq!(name_in_a_process_with("no such thing"), fastest);
     if fastest == "avx512" {
         assert_eq!(name_in_a_process_with("avx2"), "avx2");
+    }
+    if fastest == "neon" {
+        assert_eq!(name_in_a_process_with("neon"), "neon");
     }
 }

@@ -6,7 +6,7 @@
 mod common;
 
 use common::build::{c_tests, compiler, library_dir, scratch};
-use common::{command, run};
+use common::{built, run};
 
 #[test]
 fn a_thousand_times_loaded_called_and_unloaded() {
@@ -14,7 +14,7 @@ fn a_thousand_times_loaded_called_and_unloaded() {
     // Not linked with the library: it is to be loaded by dlopen alone. `__typeof__` is no ISO C.
     let flags = ["-Wno-pedantic", "-o"];
     run(compiler(1).args(flags).arg(&program).arg(c_tests().join("unload.c")).args(["-lpthread", "-ldl"]));
-    let stdout = run(command(&program).arg(library_dir().join("libdiffquant.so")));
+    let stdout = run(built(&program).arg(library_dir().join("libdiffquant.so")));
     print!("{stdout}");
     assert!(stdout.contains("loaded 1000 times"), "{stdout}");
 }

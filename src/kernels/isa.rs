@@ -5,10 +5,7 @@
 //! process's: results are the same bits whichever it is, so nobody has to agree on it.
 
 use super::Kernel;
-#[cfg(not(target_arch = "x86_64"))]
-use super::vector::Plain;
-#[cfg(target_arch = "x86_64")]
-use super::vector::Sse2;
+use super::vector::Baseline;
 use crate::error::Error;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -91,7 +88,7 @@ impl Isa {
         isa
     }
 
-    /// What every machine of this architecture has.
+    /// What every machine of this architecture has; it divides.
     pub(crate) fn baseline() -> Isa {
         Isa(Level::Baseline)
     }
@@ -149,10 +146,7 @@ impl Isa {
     #[inline(always)]
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Level::Baseline => kernel.run_baseline::<Sse2>(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Level::Baseline => kernel.run_baseline::<Plain>(),
+            Level::Baseline => kernel.run_baseline::<Baseline>(),
             // SAFETY: an `Isa` is made only of a level that is available.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { kernel.run_avx2() },

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod header;
+pub mod program;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -31,9 +32,17 @@ pub fn run(command: &mut Command) -> String {
     stdout
 }
 
-/// A run of a program, or of a tool on it, that no library and no option of the environment can get into.
-pub fn command(program: impl AsRef<Path>) -> Command {
-    let mut command = Command::new(program.as_ref());
+/// A run of a program that was built here, that no library and no option of the environment can get into.
+pub fn built(program: &Path) -> Command {
+    isolated(program::program(program))
+}
+
+/// A run of a tool, likewise.
+pub fn command(tool: impl AsRef<Path>) -> Command {
+    isolated(Command::new(tool.as_ref()))
+}
+
+fn isolated(mut command: Command) -> Command {
     for variable in [
         "LD_LIBRARY_PATH",
         "LD_PRELOAD",

@@ -14,15 +14,19 @@
 //! words are then the same for all counters, and are computed once for many groups ([`Start`]). Elements take the words in the
 //! order 1, 0 of each counter, then 3, 2: as the last multiplications leave them.
 //!
-//! `x86` computes several counters at a time. It is not inlined into the kernels: a group takes some 180 instructions, and
-//! there are dozens of loops that draw.
+//! `x86` and `neon` compute several counters at a time. They are not inlined into the kernels: a group takes some 180
+//! instructions, and there are dozens of loops that draw.
 
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::draw as draw_neon;
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 pub(super) use plain::draw as draw_plain;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{draw_avx2, draw_avx512, draw_sse2};
@@ -46,6 +50,7 @@ pub(super) const MANY: usize = 8 * GROUP;
 pub(crate) type Keys = [[u64; 2]; ROUNDS];
 
 /// What the counters with one upper half have in common.
+#[allow(dead_code)] // Each form takes from it what it needs.
 pub(crate) struct Start<'a> {
     /// What words 0 and 2 of the first three rounds are joined with by an exclusive or, where they differ from counter to counter.
     round_1: u64,
@@ -55,7 +60,6 @@ pub(crate) struct Start<'a> {
     last: u64,
     keys: &'a Keys,
     unit: f32,
-    #[cfg_attr(target_arch = "x86_64", allow(dead_code))]
     high: u32,
 }
 
@@ -79,7 +83,7 @@ impl Start<'_> {
     }
 
     /// The draw that a number of the generator is.
-    #[cfg(any(test, not(target_arch = "x86_64")))]
+    #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     fn float(&self, number: u32) -> f32 {
         number as i32 as f32 * self.unit
     }

@@ -5,19 +5,30 @@
 //! depended on link-time optimisation.
 //!
 //! - `x86`: SSE2 (the baseline of x86-64), AVX2 with FMA, AVX-512.
+//! - `neon`: NEON (the baseline of aarch64).
 //! - `plain`: arrays, for every other target, and in tests a second opinion on this one.
 
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod plain;
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) use plain::Plain;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512, Sse2};
+pub(super) use x86::{Avx2, Avx512};
+
+/// What every machine of this architecture has. It divides, for steps that allow nothing else (see [`quotient`](super::quotient)).
+#[cfg(target_arch = "x86_64")]
+pub(super) type Baseline = x86::Sse2;
+/// As above.
+#[cfg(target_arch = "aarch64")]
+pub(super) type Baseline = neon::Neon;
+/// As above.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(super) type Baseline = plain::Plain;
 
 use super::BLOCK;
 use super::random::Start;
@@ -28,6 +39,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 pub(super) const SEVERAL: usize = 8;
 
 /// 1.5 * 2^23: a sum with it has no bits left for a fraction, so the addition rounds, half to even.
+#[cfg(any(test, not(target_arch = "aarch64")))]
 const NO_FRACTION: f32 = 12_582_912.0;
 
 /// A register of f32 lanes. Methods are `#[inline(always)]`; those of an instruction set run only where it was detected.
@@ -152,7 +164,7 @@ pub(crate) trait Vectors: Copy {
     /// Registers of a block.
     const REGISTERS: usize = BLOCK / Self::Floats::LANES;
 
-    /// Whether [`Floats::times_plus`] is one instruction.
+    /// Whether quotients are fused products, not divisions: whether [`Floats::times_plus`] may be used. Not of a baseline.
     const FUSES: bool;
 
     /// Whether what is common is compiled apart: faster, and several times the code. Not of instruction sets that few run.

@@ -98,19 +98,12 @@ impl Floats for Array {
     }
 
     #[inline(always)]
-    fn times_plus(self, factor: Self, summand: Self) -> Self {
-        let mut result = summand;
-        for lane in 0..BLOCK {
-            result.0[lane] = self.0[lane].mul_add(factor.0[lane], summand.0[lane]);
-        }
-        result
+    fn times_plus(self, _factor: Self, _summand: Self) -> Self {
+        unreachable!("not every target fuses")
     }
 
     #[inline(always)]
     fn times_minus(self, factor: Self, subtrahend: Self) -> Self {
-        if Plain::FUSES {
-            return self.times_plus(factor, map(subtrahend, self, |subtrahend, _| -subtrahend));
-        }
         let mut result = self;
         for lane in 0..BLOCK {
             let product = f64::from(self.0[lane]) * f64::from(factor.0[lane]);
@@ -236,7 +229,7 @@ impl Vectors for Plain {
     type Block = [Array; 1];
     type Bytes = [i8; BLOCK];
 
-    const FUSES: bool = cfg!(target_arch = "aarch64");
+    const FUSES: bool = false;
     const SPECIALISES: bool = false;
 
     #[inline(always)]

@@ -1,15 +1,17 @@
 //! Every operation, as each instruction set of this machine has it, against plain Rust.
 
 use super::plain::Plain;
-use super::{Avx2, Avx512, BLOCK, Floats, SEVERAL, Sse2, Vectors};
+use super::{BLOCK, Baseline, Floats, SEVERAL, Vectors};
 
 /// Zeros, ties, bounds, subnormals, infinities and NaN.
-const NUMBERS: [f32; 18] = [
+const NUMBERS: [f32; 20] = [
     0.0,
     -0.0,
     1.0,
     -1.0,
     0.5,
+    -0.75,
+    1.5,
     -2.5,
     3.25,
     127.0,
@@ -101,13 +103,22 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     let registers = V::from_array(&magnitudes);
     results
         .push((0..V::REGISTERS).map(|register| registers[register].largest()).reduce(f32::max).into_iter().collect());
-    // Several registers at a time give the bits of one.
+    // The order of a sum shows in its bits, and several registers at a time give those of one.
+    let uneven = V::from_array(&std::array::from_fn(|lane| 0.1 * (lane * 37 % BLOCK) as f32));
     let mut several = [registers[0]; SEVERAL];
     for at in 0..SEVERAL {
-        several[at] = registers[at % V::REGISTERS].times(V::Floats::splat(1.0 + at as f32));
+        several[at] = uneven[at % V::REGISTERS].times(V::Floats::splat(1.0 + at as f32));
     }
     let (sums, largest) = (V::Floats::sums(&several), V::Floats::largest_of_each(&several));
     for at in 0..SEVERAL {
+        let mut block = V::splat(0.0);
+        block[0] = several[at];
+        let mut lanes = V::to_array(block)[..V::Floats::LANES].to_vec();
+        while lanes.len() > 1 {
+            let half = lanes.len() / 2;
+            lanes = (0..half).map(|lane| lanes[lane] + lanes[lane + half]).collect();
+        }
+        assert_eq!(several[at].sum().to_bits(), lanes[0].to_bits());
         assert_eq!(sums[at].to_bits(), several[at].sum().to_bits());
         assert_eq!(largest[at].to_bits(), several[at].largest().to_bits());
     }
@@ -115,34 +126,71 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
     results.into_iter().map(|result| result.into_iter().map(bits).collect()).collect()
 }
 
-#[target_feature(enable = "avx2,fma")]
-fn everything_avx2(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
-    everything::<Avx2>(a, b)
+/// Products that are rounded once, with what is added to them or taken from them: levels near weights, in steps.
+#[inline(always)]
+fn check_products<V: Vectors>() {
+    for step in [0.1f32, 1.0, 0.017, 1e-30, 3e30] {
+        for first in (-256..=256).step_by(BLOCK) {
+            let levels: [f32; BLOCK] = std::array::from_fn(|lane| (first + lane as i32) as f32);
+            let w: [f32; BLOCK] = std::array::from_fn(|lane| levels[lane] * step + step * (lane as f32 / 31.0 - 0.5));
+            let (steps, numbers) = (V::Floats::splat(step), V::from_array(&w));
+            let (mut less, mut more) = (V::from_array(&levels), V::from_array(&levels));
+            for register in 0..V::REGISTERS {
+                less[register] = less[register].times_minus(steps, numbers[register]);
+                if V::FUSES {
+                    more[register] = more[register].times_plus(steps, numbers[register]);
+                }
+            }
+            for lane in 0..BLOCK {
+                let (level, w) = (levels[lane], w[lane]);
+                let (less, more) = (V::to_array(less)[lane], V::to_array(more)[lane]);
+                assert_eq!(less.to_bits(), level.mul_add(step, -w).to_bits(), "{level} times {step} minus {w}");
+                assert!(
+                    !V::FUSES || more.to_bits() == level.mul_add(step, w).to_bits(),
+                    "{level} times {step} plus {w}"
+                );
+            }
+        }
+    }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn everything_avx2(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
+    check_products::<super::Avx2>();
+    everything::<super::Avx2>(a, b)
+}
+
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
 fn everything_avx512(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
-    everything::<Avx512>(a, b)
+    check_products::<super::Avx512>();
+    everything::<super::Avx512>(a, b)
 }
 
 #[test]
 fn every_operation_is_that_of_plain_rust() {
+    check_products::<Plain>();
+    check_products::<Baseline>();
     for shift in 0..NUMBERS.len() {
         let a: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[lane % NUMBERS.len()]);
         let b: [f32; BLOCK] = std::array::from_fn(|lane| NUMBERS[(lane * 5 + shift) % NUMBERS.len()]);
         let expected = everything::<Plain>(&a, &b);
-        assert_eq!(everything::<Sse2>(&a, &b), expected, "SSE2, shift {shift}");
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: detected.
-            assert_eq!(unsafe { everything_avx2(&a, &b) }, expected, "AVX2, shift {shift}");
-        }
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
+        assert_eq!(everything::<Baseline>(&a, &b), expected, "the baseline, shift {shift}");
+        #[cfg(target_arch = "x86_64")]
         {
-            // SAFETY: detected.
-            assert_eq!(unsafe { everything_avx512(&a, &b) }, expected, "AVX-512, shift {shift}");
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: detected.
+                assert_eq!(unsafe { everything_avx2(&a, &b) }, expected, "AVX2, shift {shift}");
+            }
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                // SAFETY: detected.
+                assert_eq!(unsafe { everything_avx512(&a, &b) }, expected, "AVX-512, shift {shift}");
+            }
         }
     }
 }
