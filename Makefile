@@ -6,11 +6,7 @@ DEMO := target/demo
 MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-<<<<<<< HEAD
-.PHONY: build install demo demo-mpi study pictures test test-deep differential fuzz deny bench bench-peers lint doc clean help
-=======
-.PHONY: build install demo demo-mpi study pictures test test-deep test-other-machines differential fuzz bench bench-peers lint doc clean help
->>>>>>> neon
+.PHONY: build install demo demo-mpi study pictures test test-deep test-other-machines differential fuzz deny bench bench-peers lint doc clean help
 .DEFAULT_GOAL := build
 
 build: ## build libdiffquant in release (the default target)
@@ -50,14 +46,9 @@ pictures: build ## measure and draw what docs/methods.md shows; takes the last `
 test: ## run every test
 	scripts/setup.sh test
 	cargo test --locked
-<<<<<<< HEAD
-	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='qemu-x86_64 -cpu Nehalem' DIFFQUANT_EXPECTED_ISA=baseline \
-		cargo test --locked --lib --test isa --test conformance --test defects
-=======
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='qemu-x86_64 -cpu Nehalem' \
 		DIFFQUANT_RUNNER='qemu-x86_64 -cpu Nehalem' DIFFQUANT_EXPECTED_ISA=baseline \
-		cargo test --locked --lib --test isa --test conformance --test defects --test threads
->>>>>>> neon
+		cargo test --locked --lib --test isa --test conformance --test defects
 
 test-deep: ## run what takes longer too, and print one table of it
 	scripts/setup.sh test

@@ -24,15 +24,10 @@ check() {
     log=$logs/$(echo "$name" | tr -c 'a-z0-9\n' '-').log
     if "$@" >"$log" 2>&1; then
         found=$(sed -n "$cases" "$log" | awk '{ sum += $1 } END { print sum + 0 }')
-<<<<<<< HEAD
         missing=$(sed -n 's/.*\(NOT RUN: .*\)/, \1/p' "$log" | tr -d '\n')
-        if [ "$found" = 0 ]; then
-=======
-        reason=$(sed -n 's/.*\(NOT RUN: .*\)/\1/p' "$log" | head -n 1)
-        if [ "$found" = 0 ] && [ -n "$reason" ]; then
-            row "$name" - "$reason"
+        if [ "$found" = 0 ] && [ -n "$missing" ]; then
+            row "$name" - "${missing#, }"
         elif [ "$found" = 0 ]; then
->>>>>>> neon
             row "$name" 0 "FAILED: nothing was tried, see $log"
             failed=1
         else
