@@ -237,7 +237,7 @@ impl<'a> Function<'a> {
         }
         let choices: Vec<_> = self.parameters.iter().map(|parameter| format!("choice_{}", parameter.name)).collect();
         let (count, list) = (choices.len(), if choices.is_empty() { "0".into() } else { choices.join(", ") });
-        writeln!(code, "{{\nmatrix_begin(\"{}\", (const size_t[]){{{list}}}, {count});", self.name()).unwrap();
+        writeln!(code, "if (matrix_begin(\"{}\", (const size_t[]){{{list}}}, {count})) {{", self.name()).unwrap();
         code + &self.arguments(|index| self.tried(index).expression) + &self.call() + "\n}\n}\n"
     }
 
@@ -343,8 +343,9 @@ fn every_length_to_300_on_every_instruction_set_stays_between_the_pages_around_i
 
 #[test]
 fn the_matrix_passes_under_valgrind_without_an_error_or_a_leak() {
-    for mode in ["combinations", "lengths"] {
-        let stdout = run(valgrind(program()).arg(mode));
+    // Every eleventh: it takes thirty times as long.
+    for mode in [&["combinations", "11"][..], &["lengths"]] {
+        let stdout = run(valgrind(program()).args(mode));
         assert!(counts(&stdout).len() >= 8, "{stdout}");
     }
 }

@@ -13,8 +13,8 @@
 
 /* ---- The calls of a function ------------------------------------------------------------------------------------- */
 
-/* Begins a call; `choices` are the indices of its arguments' values, for messages. */
-void matrix_begin(const char *function, const size_t *choices, size_t count);
+/* Begins a call, unless this run leaves it out; `choices` are the indices of its arguments' values, for messages. */
+bool matrix_begin(const char *function, const size_t *choices, size_t count);
 
 /* Ends a call. A function without a status ends with OK. After `partial` an output may have been written. */
 void matrix_end(diffquant_status status, diffquant_status partial);

@@ -208,7 +208,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         lanes: Splat<V, AFFINE>,
     ) -> [f64; TOTALS] {
         let mut total = [W::Join::NOTHING.into(); TOTALS];
-        let length = superblock_length(run.len());
+        // What has no totals has no superblocks either, but for threads to share.
+        let is_whole = TOTALS == 0 && self.part.superblocks.is_none();
+        let length = if is_whole { run.len() } else { superblock_length(run.len()) };
         let (mut superblock, mut at, mut end) = (0, run.start, run.end);
         if let Some(some) = self.part.superblocks.clone() {
             (superblock, at, end) =

@@ -56,7 +56,9 @@ impl<W> Staged<'_, W> {
     }
 }
 
-/// Not inlined: once for each work, not for each place and instruction set.
+/// Not inlined: once for each work, not for each place and instruction set. Cold, so that what a loop over f32 keeps in registers is not
+/// kept in memory for it.
+#[cold]
 #[inline(never)]
 fn begin<W: Work<TOTALS>, const TOTALS: usize>(stage: &mut Stage, work: &mut W, elements: Range<usize>) {
     assert!(elements.len() <= STAGE);
@@ -150,7 +152,8 @@ impl Stage {
         self.next - 1
     }
 
-    /// Narrows what the work has written.
+    /// Narrows what the work has written. Cold as above.
+    #[cold]
     #[inline(never)]
     fn end(&mut self) {
         let count = self.elements.len();
