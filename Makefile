@@ -48,7 +48,7 @@ test: ## run every test
 	cargo test --locked
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='qemu-x86_64 -cpu Nehalem' \
 		DIFFQUANT_RUNNER='qemu-x86_64 -cpu Nehalem' DIFFQUANT_EXPECTED_ISA=baseline \
-		cargo test --locked --lib --test isa --test conformance --test defects --test threads
+		cargo test --locked --lib --test isa --test conformance --test defects
 
 test-deep: ## run what takes longer too, and print one table of it
 	scripts/setup.sh test

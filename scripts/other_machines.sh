@@ -95,7 +95,7 @@ test_aarch64() {
     export DIFFQUANT_RUNNER="qemu-aarch64 -L $root/usr/aarch64-linux-gnu"
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$DIFFQUANT_RUNNER"
     test_part 'every kernel against the oracle' --lib
-    test_part 'the C ABI, from Rust' --test isa --test conformance --test defects --test threads
+    test_part 'the C ABI, from Rust' --test isa --test conformance --test defects
     test_part 'the harness in C' --test c_harness -- --skip valgrind --skip sanitizers --skip helgrind --skip tools
 }
 

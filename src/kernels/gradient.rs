@@ -289,7 +289,7 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
         // A branch in the middle of a loop makes the compiler spill half of its registers; so there is a loop for each common case.
         let is_common = V::SPECIALISES
             && match &self.grad_w {
-                Some(grad_w) => !grad_w.is_streamed() && !(T::REMEMBERS && grad_w.is_at(&terms.grad_out)),
+                Some(grad_w) => !(grad_w.is_streamed() || T::REMEMBERS && grad_w.is_at(&terms.grad_out)),
                 None => T::REMEMBERS,
             };
         // SAFETY: by the assertion.

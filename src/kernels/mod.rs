@@ -66,7 +66,7 @@ pub(crate) use walk::Walk;
 
 use vector::Vectors;
 #[cfg(target_arch = "x86_64")]
-use vector::Avx2; // LOCAL ONLY
+use vector::{Avx2, Avx512};
 
 /// Elements that a kernel handles at a time: four 256-bit vectors of f32.
 const BLOCK: usize = 32;
@@ -103,6 +103,6 @@ pub(crate) trait Kernel: Sized {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
     unsafe fn run_avx512(self) {
-        unreachable!() // LOCAL ONLY
+        self.run::<Avx512>();
     }
 }

@@ -191,7 +191,11 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
 
     /// The total of a run, or nothing when some of its superblocks are to be kept apart.
     #[inline(always)]
-    fn run_total<V: Vectors, const AFFINE: bool>(&mut self, run: Range<usize>, lanes: Splat<V, AFFINE>) -> [f64; TOTALS] {
+    fn run_total<V: Vectors, const AFFINE: bool>(
+        &mut self,
+        run: Range<usize>,
+        lanes: Splat<V, AFFINE>,
+    ) -> [f64; TOTALS] {
         let mut total = [W::Join::NOTHING.into(); TOTALS];
         let length = superblock_length(run.len());
         let (mut superblock, mut at, mut end) = (0, run.start, run.end);

@@ -559,14 +559,14 @@ fn large_outputs_are_the_oracles_streamed_or_not() {
 
 /// Large enough for several threads, and divided in every way.
 const DIVIDED: [Cut; 8] = [
-    runs(1, 1, (5 << 20) + 3),
-    runs(3, 2, 1 << 20),
-    Cut::Runs(Runs { outer: 1, groups: 2, len: 5 << 20, last_len: 100, cycle: 2 }),
-    runs(1, 1 << 15, 160),
-    rows(1 << 13, 700, 1),
-    rows(3, 2_000_000, 1),
-    rows(1 << 16, 90, 9),
-    Cut::Rows(Rows { tables: 600, rows: 100, last_rows: 100, cycle: 1, columns: 100, repeat: 1 }),
+    runs(1, 1, (5 << 16) + 3),
+    runs(3, 2, 1 << 16),
+    Cut::Runs(Runs { outer: 1, groups: 2, len: 5 << 16, last_len: 100, cycle: 2 }),
+    runs(1, 1 << 11, 160),
+    rows(1 << 9, 700, 1),
+    rows(3, 125_000, 1),
+    rows(1 << 12, 90, 9),
+    Cut::Rows(Rows { tables: 40, rows: 100, last_rows: 100, cycle: 1, columns: 100, repeat: 1 }),
 ];
 
 /// Any number of threads gives the bits of one, wherever the tensor is divided.
