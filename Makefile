@@ -6,7 +6,7 @@ DEMO := target/demo
 MAKEFLAGS += --no-print-directory
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: build install demo demo-mpi study pictures test test-deep test-other-machines differential fuzz deny bench bench-peers lint doc clean help
+.PHONY: build install demo demo-mpi study pictures test test-deep test-other-machines differential fuzz mutants deny bench bench-peers lint doc clean help
 .DEFAULT_GOAL := build
 
 build: ## build libdiffquant in release (the default target)
@@ -66,6 +66,11 @@ SECONDS ?= 60
 fuzz: ## run each fuzz target for SECONDS=60
 	scripts/setup.sh test
 	scripts/fuzz.sh $(SECONDS)
+
+COUNT ?= 200
+mutants: ## break COUNT=200 places of the library, one at a time, and count how often the tests notice; an hour or so
+	scripts/setup.sh test
+	python3 scripts/mutants.py $(COUNT)
 
 deny: ## check licences, duplicates, sources and, where their list can be had, advisories of the dependencies
 	scripts/setup.sh deny

@@ -316,7 +316,7 @@ static const struct kernel kernels[] = {
     {"forward-bf16", standard, forward_bf16},
     {"lsq-backward-scale-f16", lsq, backward_scale_f16},
     {"lsq-backward-scale-bf16", lsq, backward_scale_bf16},
-    {"lsq-backward-scale-blocks-of-32-f16", lsq_blocks, backward_scale_f16},
+    {"lsq-backward-scale-blocks-f16", lsq_blocks, backward_scale_f16},
     {"dequantize-f16", standard, dequantize_f16},
     {"dequantize-bf16", standard, dequantize_bf16},
 };
