@@ -1,4 +1,4 @@
-//! The inputs that fuzzing kept, one by one, as any test: whoever has no time to fuzz sees that what was once found stays fixed.
+//! The inputs in `fuzz/corpus`, one by one, as any test: whoever has no time to fuzz sees that what was once found stays fixed.
 
 #![allow(unsafe_code)]
 

@@ -130,9 +130,13 @@ impl Model {
     fn number(&mut self, group: Option<Group>) -> f32 {
         self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let bits = self.random >> 8;
-        let Some(group) = group.filter(|_| bits % 7 != 0) else {
+        let Some(group) = group.filter(|_| !bits.is_multiple_of(7)) else {
             // Any float there is, now and then.
-            return if bits % 35 == 0 { f32::from_bits(self.random) } else { (bits % 2048) as f32 / 1024.0 - 1.0 };
+            return if bits.is_multiple_of(35) {
+                f32::from_bits(self.random)
+            } else {
+                (bits % 2048) as f32 / 1024.0 - 1.0
+            };
         };
         let halves = (bits >> 4) % 600;
         let near = (halves as f32 - 300.0) * 0.5 * group.step + group.offset;
@@ -340,7 +344,8 @@ impl Model {
             let (expected, bound) = element.weight_gradient(self.quantizer.ste_variant(), grad_out[at]);
             let near = (f64::from(grad_w[at]) - f64::from(expected)).abs() <= bound;
             // A residual is a product with one over the step, which has to be a float.
-            let wild = bound > 0.0 && (!(expected.abs() < 1e30) || !ORDINARY.contains(&self.groups[cut[at]].step));
+            let is_ordinary = expected.abs() < 1e30 && ORDINARY.contains(&self.groups[cut[at]].step);
+            let wild = bound > 0.0 && !is_ordinary;
             assert!(same(grad_w[at], expected) || near || wild, "{} is not that of {element:?}", grad_w[at]);
         }
     }

@@ -1,4 +1,4 @@
-//! What holds for any input. The fuzz targets look for one that breaks it; `tests/fuzz_corpus.rs` tries those that they kept.
+//! What holds for any input. The fuzz targets look for one that breaks it; `tests/fuzz_corpus.rs` tries those in `fuzz/corpus`.
 
 pub mod calls;
 pub mod config_json;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, BinOp, Block, Expr, ExprBinary, ExprCall, ExprIf, ExprLit, ExprUnary, ImplItem, ImplItemFn, Item, ItemFn, Lit,
-    ReturnType, Signature, Stmt, TraitItem, TraitItemFn, Type, UnOp,
+    Attribute, BinOp, Block, Expr, ExprBinary, ExprCall, ExprIf, ExprLit, ExprUnary, ImplItem, ImplItemFn, Item,
+    ItemFn, Lit, ReturnType, Signature, Stmt, TraitItem, TraitItemFn, Type, UnOp,
 };
 
 pub struct Editor<'a> {

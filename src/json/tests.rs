@@ -209,7 +209,10 @@ fn edited_texts_are_read_as_serde_json_reads_them() {
                 0 => text.insert_str(a, pieces[random(pieces.len())]),
                 1 => text.replace_range(a..b, ""),
                 2 => text.replace_range(a..b, pieces[random(pieces.len())]),
-                _ => text.insert_str(a, &text[a..b].to_owned()),
+                _ => {
+                    let piece = text[a..b].to_owned();
+                    text.insert_str(a, &piece);
+                }
             }
             if text.is_empty() {
                 text.push('0');
