@@ -41,10 +41,11 @@
  * - Threads. A call with a const handle may run at the same time as any other call with a const handle to the same object; a
  *   call with a non-const handle needs that object to itself. Different objects are independent. Nothing is locked.
  * - Constants. Arguments of type diffquant_ste and the like are plain 32-bit numbers; unknown ones are refused.
- * - Tensors are contiguous, row-major arrays of float. Weights share a scale, a zero point and an offset in groups: all of
- *   them, a channel, a token or a block, see diffquant_granularity. Without a shape channels are equal, contiguous slices
- *   of a tensor of any length: a weight matrix stored as [out][in] has its rows as channels. For channels along any other
- *   axis, tokens and blocks, diffquant_quantizer_set_shape declares the shape, and n is then its product.
+ * - Tensors are contiguous, row-major arrays of float; the functions whose names end in _typed take 16-bit elements too, see
+ *   diffquant_dtype. Weights share a scale, a zero point and an offset in groups: all of them, a channel, a token or a
+ *   block, see diffquant_granularity. Without a shape channels are equal, contiguous slices of a tensor of any length: a
+ *   weight matrix stored as [out][in] has its rows as channels. For channels along any other axis, tokens and blocks,
+ *   diffquant_quantizer_set_shape declares the shape, and n is then its product.
  * - Codes are int8, of the bits and the range of the quantizer (diffquant_code_range). A code stands for
  *   (code - zero_point) * step + offset, where the step is the scale, or for pi alpha * PI / k. Zero points are fixed until
  *   diffquant_quantizer_set_symmetric frees them; offsets are 0 until they are set. Arrays of one number per group
@@ -192,6 +193,17 @@ typedef struct {
      */
     double sqnr_db;
 } diffquant_statistics;
+
+/**
+ * What the elements of a tensor are, for the functions whose names end in _typed.
+ *
+ * Elements of 16 bits are computed as float: each is converted to float, which is exact, and each result is rounded to its type once,
+ * to the nearest, halves to even. So what a function gives for them are to the bit the results of the same function without
+ * _typed for the same tensors as float, converted to the type, whatever the granularity, the estimator, the number of
+ * threads and the instruction set; codes, scales, offsets, their gradients and statistics are not rounded. What is
+ * too large for F16 becomes infinite; subnormal numbers are kept; a NaN stays a NaN, and becomes a quiet one.
+ */
+typedef uint32_t diffquant_dtype;
 
 /**
  * A host's pool of threads: a function that calls run(task, index) once for every index below count, on any threads, and
@@ -437,6 +449,21 @@ typedef uint32_t diffquant_isa;
  * (o * blocks + a / B) * inner + i belongs to element [o][a][i], where blocks = ceil(axis / B).
  */
 #define DIFFQUANT_GRANULARITY_PER_BLOCK 3
+
+/**
+ * IEEE binary32: float.
+ */
+#define DIFFQUANT_DTYPE_F32 0
+
+/**
+ * IEEE binary16, as the bits of a uint16_t (or _Float16): 5 bits of exponent, 10 of fraction, 65504 the largest number.
+ */
+#define DIFFQUANT_DTYPE_F16 1
+
+/**
+ * bfloat16, as the bits of a uint16_t: the upper half of a float.
+ */
+#define DIFFQUANT_DTYPE_BF16 2
 
 /**
  * 3 bits, pi with k = 4, LEARNED_STEP_SIZE, per channel.
@@ -1812,6 +1839,194 @@ diffquant_status diffquant_quantizer_forward_statistics(const diffquant_quantize
                                                         size_t count);
 
 /**
+ * As diffquant_quantizer_forward, on weights and values of a type (see diffquant_dtype).
+ *
+ * Buffers are aligned to their elements, those of 16 bits to 2. Allocates nothing, unless weights are rotated
+ * (diffquant_quantizer_set_incoherence): by way of a float copy then.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w and values
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param codes receives n codes; may be NULL
+ * @param values receives n values; may be NULL, may be w itself
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NO_SHAPE; NON_FINITE under the policy
+ *         REJECT; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_forward_typed(const diffquant_quantizer *quantizer,
+                                                   diffquant_dtype dtype,
+                                                   const void *w,
+                                                   size_t n,
+                                                   int8_t *codes,
+                                                   void *values);
+
+/**
+ * As diffquant_quantizer_forward_statistics, on weights and values of a type (see diffquant_dtype).
+ *
+ * The statistics are those of the values before they are rounded to the type. Allocates as diffquant_quantizer_forward_typed.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w and values
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param codes receives n codes; may be NULL
+ * @param values receives n values; may be NULL, may be w itself
+ * @param statistics receives one struct for each scale, in the order of diffquant_granularity
+ * @param count the number of scales, as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH, also for another count; NO_SHAPE; NON_FINITE under the
+ *         policy REJECT; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_forward_statistics_typed(const diffquant_quantizer *quantizer,
+                                                              diffquant_dtype dtype,
+                                                              const void *w,
+                                                              size_t n,
+                                                              int8_t *codes,
+                                                              void *values,
+                                                              diffquant_statistics *statistics,
+                                                              size_t count);
+
+/**
+ * As diffquant_quantizer_forward_dynamic, on weights and values of a type (see diffquant_dtype).
+ *
+ * The scales are float. Allocates.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w and values
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count; per token a multiple of the last
+ *          dimension; with 0 nothing is touched
+ * @param codes receives n codes; may be NULL
+ * @param values receives n values; may be NULL, may be w itself
+ * @param scales receives scale_count scales, in the order of diffquant_granularity; for pi the alphas
+ * @param scale_count per token n divided by the last dimension, else as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH;
+ *         NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; INVALID_ARGUMENT when a step would overflow;
+ *         OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_forward_dynamic_typed(const diffquant_quantizer *quantizer,
+                                                           diffquant_dtype dtype,
+                                                           const void *w,
+                                                           size_t n,
+                                                           int8_t *codes,
+                                                           void *values,
+                                                           float *scales,
+                                                           size_t scale_count);
+
+/**
+ * As diffquant_quantizer_backward, on weights, values and gradients of a type (see diffquant_dtype).
+ *
+ * Values that are given are those that forward gave, rounded to the type; values that are computed again are not rounded. Give
+ * them for the gradient at the values that the network ran on. Allocates as diffquant_quantizer_forward_typed.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w, values, grad_out and grad_w
+ * @param w n weights, as given to forward
+ * @param values the n values that forward gave; may be NULL: they are computed again where the estimator needs them
+ * @param grad_out n gradients of the loss by each value
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param grad_w receives n gradients of the loss by each weight; may be grad_out itself
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_backward_typed(const diffquant_quantizer *quantizer,
+                                                    diffquant_dtype dtype,
+                                                    const void *w,
+                                                    const void *values,
+                                                    const void *grad_out,
+                                                    size_t n,
+                                                    void *grad_w);
+
+/**
+ * As diffquant_quantizer_backward_scale, on weights and gradients of a type (see diffquant_dtype).
+ *
+ * grad_scale is float, and so are its terms, which are not rounded. Allocates as diffquant_quantizer_forward_typed.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w, grad_out and grad_w
+ * @param w n weights, as given to forward
+ * @param grad_out n gradients of the loss by each value
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched, grad_scale
+ *          neither
+ * @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
+ * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_backward_scale_typed(const diffquant_quantizer *quantizer,
+                                                          diffquant_dtype dtype,
+                                                          const void *w,
+                                                          const void *grad_out,
+                                                          size_t n,
+                                                          void *grad_w,
+                                                          float *grad_scale);
+
+/**
+ * As diffquant_quantizer_backward_scale_offset, on weights and gradients of a type (see diffquant_dtype).
+ *
+ * grad_scale and grad_offset are float. Allocates as diffquant_quantizer_forward_typed.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of w, grad_out and grad_w
+ * @param w n weights, as given to forward
+ * @param grad_out n gradients of the loss by each value
+ * @param n number of weights, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param grad_w receives n gradients of the loss by each weight; may be NULL, may be grad_out itself
+ * @param grad_scale receives as many floats as diffquant_quantizer_scale_count tells
+ * @param grad_offset receives as many floats as grad_scale
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; NOT_APPLICABLE for another estimator; LENGTH_MISMATCH; NO_SHAPE; OVERLAP;
+ *         NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_backward_scale_offset_typed(const diffquant_quantizer *quantizer,
+                                                                 diffquant_dtype dtype,
+                                                                 const void *w,
+                                                                 const void *grad_out,
+                                                                 size_t n,
+                                                                 void *grad_w,
+                                                                 float *grad_scale,
+                                                                 float *grad_offset);
+
+/**
+ * As diffquant_quantizer_dequantize, into values of a type (see diffquant_dtype).
+ *
+ * Allocates as diffquant_quantizer_forward_typed.
+ *
+ * @param quantizer the quantizer; safe to share between threads
+ * @param dtype the DIFFQUANT_DTYPE of values
+ * @param codes n codes
+ * @param n number of codes, that of the shape or a multiple of the channel count; with 0 nothing is touched
+ * @param values receives n values
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NO_SHAPE; OVERLAP; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_dequantize_typed(const diffquant_quantizer *quantizer,
+                                                      diffquant_dtype dtype,
+                                                      const int8_t *codes,
+                                                      size_t n,
+                                                      void *values);
+
+/**
+ * As diffquant_quantizer_init_scale_with, from weights of a type (see diffquant_dtype).
+ *
+ * Allocates; PERCENTILE and MSE a float for each weight, as they do for float.
+ *
+ * @param quantizer the quantizer to change
+ * @param dtype the DIFFQUANT_DTYPE of w
+ * @param method a DIFFQUANT_SCALE_INIT constant
+ * @param parameter the method's parameter; ignored by those without one
+ * @param w n weights
+ * @param n number of weights, that of the shape or a multiple of the channel count
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype or method; INVALID_ARGUMENT for the parameter, or when the step would
+ *         overflow; NON_FINITE naming the first NaN or infinity in w; LENGTH_MISMATCH; NO_SHAPE; NULL_POINTER; MISALIGNED;
+ *         SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_quantizer_init_scale_with_typed(diffquant_quantizer *quantizer,
+                                                           diffquant_dtype dtype,
+                                                           diffquant_scale_init method,
+                                                           float parameter,
+                                                           const void *w,
+                                                           size_t n);
+
+/**
  * Lets large calls use several threads. Results are the same bits for any number.
  *
  * Calls on 4 Mi elements or more are divided, into at most one part per 2 Mi elements; below, making threads costs more
@@ -1954,6 +2169,20 @@ diffquant_status diffquant_observer_group_count(const diffquant_observer *observ
 diffquant_status diffquant_observer_observe(diffquant_observer *observer,
                                             const float *x,
                                             size_t n);
+
+/**
+ * As diffquant_observer_observe, of elements of a type (see diffquant_dtype). Allocates, for those of 16 bits a float for each.
+ *
+ * @param observer the observer to change
+ * @param dtype the DIFFQUANT_DTYPE of x
+ * @param x n elements
+ * @param n number of elements; with a shape a multiple of the product of the axis and the dimensions after it
+ * @return DIFFQUANT_STATUS_OK; UNKNOWN_CONSTANT for dtype; LENGTH_MISMATCH; NULL_POINTER; MISALIGNED; SIZE_OVERFLOW; OUT_OF_MEMORY
+ */
+diffquant_status diffquant_observer_observe_typed(diffquant_observer *observer,
+                                                  diffquant_dtype dtype,
+                                                  const void *x,
+                                                  size_t n);
 
 /**
  * Adds what another observer has seen.
