@@ -47,7 +47,7 @@ fn main() {
     let memory = Memory::new(sweep[sweep.len() - 1]);
     let machine = Machine::inspect(memory.pages());
     let mut session = Session { criterion: &mut criterion, memory, figures: Vec::new() };
-    let long = Duration::from_millis(if quick { 200 } else { 700 });
+    let long = Duration::from_millis(if quick { 200 } else { 500 });
     let short = long / 5;
     for row in &rows::ROWS {
         for &n in &sweep {
