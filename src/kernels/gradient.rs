@@ -7,9 +7,10 @@ use super::buffer::{Block, Input, Output};
 use super::estimator::{Elements, Estimator};
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
+use super::sink::Sink;
 use super::stage::Stage;
 use super::vector::Floats;
-use super::walk::{Sink, Sum, Work};
+use super::walk::{Sum, Work};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 

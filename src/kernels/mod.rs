@@ -36,6 +36,7 @@ mod reference;
 mod residuals;
 mod rows;
 mod runs;
+mod sink;
 mod stage;
 mod statistics;
 mod stochastic;

@@ -7,11 +7,12 @@ use super::buffer::{Block, Input, Output};
 use super::groups::{Everything, Groups, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, floats_of, values_of, whole_codes, whole_levels};
 use super::random::{MANY, Random, RoomForMany};
+use super::sink::Sink;
 use super::stage::Stage;
 use super::statistics::{Statistics, statistics_of, statistics_terms};
 use super::stochastic::whole_levels_by_chance;
 use super::vector::Floats;
-use super::walk::{Sink, Sum, Work};
+use super::walk::{Sum, Work};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 

@@ -3,9 +3,10 @@
 use super::buffer::Block;
 use super::cut::Rows;
 use super::groups::{Groups, RoomForLast, RoomForTable, Row, TABLE, TableRow};
+use super::sink::Sink;
 use super::stage::{STAGE, Staged};
 use super::vector::Floats;
-use super::walk::{Join, Sink, Work, masked};
+use super::walk::{Join, Work, masked};
 use super::{BLOCK, Kernel, Vectors};
 use std::mem::MaybeUninit;
 use std::ops::Range;

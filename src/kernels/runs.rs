@@ -3,9 +3,10 @@
 use super::buffer::Block;
 use super::cut::Runs;
 use super::groups::{Groups, Lanes, Splat, Successive};
+use super::sink::{Sink, Stripes};
 use super::stage::Staged;
 use super::vector::{Floats, SEVERAL};
-use super::walk::{Join, Sink, Stripes, Work, join_all, masked};
+use super::walk::{Join, Work, join_all, masked};
 use super::{BLOCK, Kernel, Output, Vectors};
 use std::ops::Range;
 

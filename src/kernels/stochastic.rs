@@ -21,9 +21,10 @@ use super::gradient::{Factor, Gradients, LastFactor};
 use super::groups::{Everything, Lanes, Source};
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::random::{MANY, Random, RoomForMany};
+use super::sink::Sink;
 use super::stage::Stage;
 use super::vector::Floats;
-use super::walk::{Sink, Sum, Work};
+use super::walk::{Sum, Work};
 use super::{BLOCK, Vectors};
 use std::ops::Range;
 
