@@ -244,7 +244,7 @@ pub(crate) trait Vectors: Copy {
     #[inline(always)]
     unsafe fn stream(block: Self::Block, to: *mut f32) -> bool {
         if to.addr().is_multiple_of(size_of::<Self::Floats>()) {
-            // An ordinary store between those to one line may send half a line to memory: seven times the time.
+            // An ordinary store between those to one line may send half a line to memory: six times the time.
             compiler_fence(Ordering::SeqCst);
             for register in 0..Self::REGISTERS {
                 // SAFETY: the caller's promise; the registers are a block, and each is aligned as the first is.
