@@ -129,6 +129,8 @@ impl Stage {
         unsafe {
             let halves = slice::from_raw_parts(start.add(first), end - first);
             half.widen(halves, slice::from_raw_parts_mut(self.floats[index].cast(), end - first));
+            // While this stretch is computed with, the next one comes.
+            stream::expect(slice::from_raw_parts(start.add(end), STAGE.min(len - end)));
             input.stand_at(self.floats[index], &self.elements);
         }
     }

@@ -22,6 +22,21 @@ pub(super) fn fence() {
     };
 }
 
+/// Asks for elements that will be read soon.
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+pub(super) fn expect(elements: &[u16]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..size_of_val(elements)).step_by(LINE) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64, and it does not read.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(elements.as_ptr().cast::<i8>().wrapping_add(line)) };
+    }
+}
+
+/// Bytes of a line of the cache.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
 /// Copies what is in the cache to memory, past the cache where that is aligned for it. Needs a [`fence`].
 #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
 pub(super) fn copy(from: &[MaybeUninit<u16>], to: &mut [MaybeUninit<u16>]) {
