@@ -81,6 +81,37 @@ impl Cut {
     }
 }
 
+/// Whole blocks that are handled together: rows of `width` elements, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub(super) start: usize,
+    pub(super) width: usize,
+    pub(super) rows: usize,
+}
+
+impl Span {
+    /// One row.
+    #[inline(always)]
+    pub(super) fn one(elements: Range<usize>) -> Self {
+        Span { start: elements.start, width: elements.len(), rows: 1 }
+    }
+
+    /// After the last element.
+    #[inline(always)]
+    pub(super) fn end(&self) -> usize {
+        self.start + self.width * self.rows
+    }
+
+    /// The elements of each row.
+    #[inline(always)]
+    pub(super) fn rows(self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.rows).map(move |row| {
+            let start = self.start + row * self.width;
+            start..start + self.width
+        })
+    }
+}
+
 impl Runs {
     /// The elements of a run, counted through all groups of all outer indices.
     #[inline(always)]

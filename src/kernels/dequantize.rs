@@ -2,8 +2,9 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Step};
+use super::groups::Step;
 use super::quantize::values_of;
+use super::sources::Lanes;
 use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Sum, Work};

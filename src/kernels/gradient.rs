@@ -4,15 +4,16 @@
 //! `grad_out * slope`, that of an offset a sum of `grad_out` outside the range, times a factor, see [`Factor`].
 
 use super::buffer::{Block, Input, Output};
+use super::cut::Span;
 use super::estimator::{Elements, Estimator};
-use super::groups::{Everything, Lanes, Source};
+use super::groups::Everything;
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::sink::Sink;
+use super::sources::{Lanes, Source};
 use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 use super::{BLOCK, Vectors};
-use std::ops::Range;
 
 /// Quantizes one register of weights as far as `E` needs it, with slopes or without. Levels mean nothing where a weight is NaN.
 #[inline(always)]
@@ -228,7 +229,7 @@ impl<E: Estimator> Terms<'_, E> {
     #[inline(always)]
     unsafe fn of_whole_blocks<V, S, T, const TOTALS: usize, const KNOWS_NAN: bool>(
         self,
-        elements: Range<usize>,
+        span: Span,
         source: &mut S,
         grad_w: &mut Option<Output<'_, f32>>,
         sink: &mut T,
@@ -237,15 +238,17 @@ impl<E: Estimator> Terms<'_, E> {
         S: Source<V>,
         T: Sink<V, Sum, TOTALS>,
     {
-        let mut at = elements.start;
-        while at < elements.end {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let lanes = source.lanes(at - elements.start);
-                let terms = self.of::<V, S::Lanes, TOTALS, KNOWS_NAN>(Block::inside(at), &lanes, grad_w);
-                sink.join(at - elements.start, &terms);
+        for elements in span.rows() {
+            let mut at = elements.start;
+            while at < elements.end {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let lanes = source.lanes(at - elements.start);
+                    let terms = self.of::<V, S::Lanes, TOTALS, KNOWS_NAN>(Block::inside(at), &lanes, grad_w);
+                    sink.join(at - elements.start, &terms);
+                }
+                at += BLOCK;
             }
-            at += BLOCK;
         }
     }
 }
@@ -310,11 +313,11 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
     #[inline(always)]
     fn whole_blocks<V: Vectors, S: Source<V>, T: Sink<V, Sum, TOTALS>>(
         &mut self,
-        elements: Range<usize>,
+        span: Span,
         source: &mut S,
         sink: &mut T,
     ) {
-        assert!(self.reaches(elements.end) && elements.len() <= source.len().min(sink.len()));
+        assert!(self.reaches(span.end()) && span.width <= source.len().min(sink.len()));
         let (terms, before) = (self.terms, sink.before());
         // A branch in the middle of a loop makes the compiler spill half of its registers; so there is a loop for each common case.
         let is_common = V::SPECIALISES
@@ -326,21 +329,21 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
         unsafe {
             match &mut self.grad_w {
                 Some(grad_w) if is_common => {
-                    let (elements, grad_w) = (elements.clone(), &mut Some(grad_w.cached()));
+                    let grad_w = &mut Some(grad_w.cached());
                     if T::REMEMBERS {
-                        terms.of_whole_blocks::<V, S, T, TOTALS, false>(elements, source, grad_w, sink);
+                        terms.of_whole_blocks::<V, S, T, TOTALS, false>(span, source, grad_w, sink);
                     } else {
-                        terms.of_whole_blocks::<V, S, T, TOTALS, true>(elements, source, grad_w, sink);
+                        terms.of_whole_blocks::<V, S, T, TOTALS, true>(span, source, grad_w, sink);
                     }
                 }
                 None if is_common => {
-                    terms.of_whole_blocks::<V, S, T, TOTALS, false>(elements.clone(), source, &mut None, sink);
+                    terms.of_whole_blocks::<V, S, T, TOTALS, false>(span, source, &mut None, sink);
                 }
-                grad_w => return terms.of_whole_blocks::<V, S, T, TOTALS, true>(elements, source, grad_w, sink),
+                grad_w => return terms.of_whole_blocks::<V, S, T, TOTALS, true>(span, source, grad_w, sink),
             }
             // To look for NaN weights takes two instructions of twelve; it is enough to do so where a total is NaN.
             if T::REMEMBERS && sink.takes_back_nan(before) {
-                terms.of_whole_blocks::<V, S, T, TOTALS, true>(elements, source, &mut None, sink);
+                terms.of_whole_blocks::<V, S, T, TOTALS, true>(span, source, &mut None, sink);
             }
         }
     }

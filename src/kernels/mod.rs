@@ -37,6 +37,7 @@ mod residuals;
 mod rows;
 mod runs;
 mod sink;
+mod sources;
 mod stage;
 mod statistics;
 mod stochastic;

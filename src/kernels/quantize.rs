@@ -17,8 +17,9 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Everything, Lanes};
+use super::groups::Everything;
 use super::quotient::Divisor;
+use super::sources::Lanes;
 use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Sum, Work};

@@ -4,17 +4,18 @@
 //! double the library; this one looks at each block how it is to be done.
 
 use super::buffer::{Block, Input, Output};
-use super::groups::{Everything, Groups, Lanes, Source};
+use super::cut::Span;
+use super::groups::{Everything, Groups};
 use super::quantize::{CodeBounds, Rounding, floats_of, values_of, whole_codes, whole_levels};
 use super::random::{MANY, Random, RoomForMany};
 use super::sink::Sink;
+use super::sources::{Lanes, Source};
 use super::stage::Stage;
 use super::statistics::{Statistics, statistics_of, statistics_terms};
 use super::stochastic::whole_levels_by_chance;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 use super::{BLOCK, Vectors};
-use std::ops::Range;
 
 /// How a quotient becomes a whole number, chosen when the program runs. There is one for a call, and a box would allocate.
 #[derive(Clone, Copy)]
@@ -119,42 +120,46 @@ impl<const TOTALS: usize> Work<TOTALS> for QuantizeAny<'_, TOTALS> {
     #[inline(always)]
     fn whole_blocks<V: Vectors, S: Source<V>, T: Sink<V, Sum, TOTALS>>(
         &mut self,
-        elements: Range<usize>,
+        span: Span,
         source: &mut S,
         sink: &mut T,
     ) {
-        assert!(self.reaches(elements.end) && elements.len() <= source.len().min(sink.len()));
+        assert!(self.reaches(span.end()) && span.width <= source.len().min(sink.len()));
         let bounds = self.bounds;
         let stream = match &self.rounding {
             AnyRounding::Stochastic(random) => random.stream,
             AnyRounding::Nearest(rounding) => {
                 let rounding = *rounding;
-                for at in elements.clone().step_by(BLOCK) {
-                    let place = at - elements.start;
-                    // SAFETY: by the assertion.
-                    let (block, lanes) = unsafe { (Block::inside(at), source.lanes(place)) };
-                    let w = self.w.load::<V>(block);
-                    let whole = whole_levels::<V, S::Lanes>(w, &lanes, bounds, rounding);
-                    let terms = self.end::<V, S::Lanes>(block, &lanes, w, whole);
-                    // SAFETY: by the assertion.
-                    unsafe { sink.join(place, &terms) };
+                for elements in span.rows() {
+                    for at in elements.clone().step_by(BLOCK) {
+                        let place = at - elements.start;
+                        // SAFETY: by the assertion.
+                        let (block, lanes) = unsafe { (Block::inside(at), source.lanes(place)) };
+                        let w = self.w.load::<V>(block);
+                        let whole = whole_levels::<V, S::Lanes>(w, &lanes, bounds, rounding);
+                        let terms = self.end::<V, S::Lanes>(block, &lanes, w, whole);
+                        // SAFETY: by the assertion.
+                        unsafe { sink.join(place, &terms) };
+                    }
                 }
                 return;
             }
         };
         let mut room = RoomForMany::uninit();
-        for first in elements.clone().step_by(MANY) {
-            let draws = stream.many::<V>(first, MANY.min(elements.end - first), &mut room);
-            for (index, draws) in draws.chunks_exact(BLOCK).enumerate() {
-                let (at, place) = (first + index * BLOCK, first + index * BLOCK - elements.start);
-                // SAFETY: by the assertion; the draws are a block of floats.
-                let (block, lanes, draws) =
-                    unsafe { (Block::inside(at), source.lanes(place), V::load(draws.as_ptr())) };
-                let w = self.w.load::<V>(block);
-                let whole = whole_levels_by_chance::<V, S::Lanes>(w, &lanes, bounds, draws);
-                let terms = self.end::<V, S::Lanes>(block, &lanes, w, whole);
-                // SAFETY: by the assertion.
-                unsafe { sink.join(place, &terms) };
+        for elements in span.rows() {
+            for first in elements.clone().step_by(MANY) {
+                let draws = stream.many::<V>(first, MANY.min(elements.end - first), &mut room);
+                for (index, draws) in draws.chunks_exact(BLOCK).enumerate() {
+                    let (at, place) = (first + index * BLOCK, first + index * BLOCK - elements.start);
+                    // SAFETY: by the assertion; the draws are a block of floats.
+                    let (block, lanes, draws) =
+                        unsafe { (Block::inside(at), source.lanes(place), V::load(draws.as_ptr())) };
+                    let w = self.w.load::<V>(block);
+                    let whole = whole_levels_by_chance::<V, S::Lanes>(w, &lanes, bounds, draws);
+                    let terms = self.end::<V, S::Lanes>(block, &lanes, w, whole);
+                    // SAFETY: by the assertion.
+                    unsafe { sink.join(place, &terms) };
+                }
             }
         }
     }

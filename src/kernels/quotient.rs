@@ -17,7 +17,7 @@
 //! which divides ([`Groups::are_ordinary`](super::Groups::are_ordinary)).
 
 use super::Vectors;
-use super::groups::Lanes;
+use super::sources::Lanes;
 use super::vector::Floats;
 
 /// The parameters of one register of elements, and the range of their levels.

@@ -2,7 +2,8 @@
 
 use super::Vectors;
 use super::buffer::{Block, Input, Output};
-use super::groups::{Lanes, Nothing};
+use super::groups::Nothing;
+use super::sources::Lanes;
 use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Largest, Sum, Work};

@@ -1,9 +1,10 @@
 //! The walk over rows: blocks that cross groups, and totals by column.
 
 use super::buffer::Block;
-use super::cut::Rows;
-use super::groups::{Groups, RoomForLast, RoomForTable, Row, TABLE, TableRow};
+use super::cut::{Rows, Span};
+use super::groups::{Groups, TableRow};
 use super::sink::Sink;
+use super::sources::{RoomForLast, RoomForTable, Row, TABLE};
 use super::stage::{STAGE, Staged};
 use super::vector::Floats;
 use super::walk::{Join, Work, masked};
@@ -11,7 +12,7 @@ use super::{BLOCK, Kernel, Vectors};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Lines between two folds of their columns.
+/// Rows that join in the same places between two folds of those.
 const LINES: usize = 16;
 
 /// Most places of a line whose totals are kept at a time.
@@ -88,26 +89,28 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         columns.begin();
         for line in some {
             let (start, end) = lines.elements(line, &places);
-            columns.begin_line::<W::Join>(end - start);
+            columns.begin_line::<W::Join>((end - start).min(lines.width));
             let mut at = start;
             while at < end {
                 let stage_end = end.min(at.saturating_add(self.staged.at_a_time()));
                 self.staged.begin(at..stage_end);
-                self.some_of_line::<V, AFFINE>(start, at..stage_end, &parameters, columns);
+                self.some_of_line::<V, AFFINE>(start, at..stage_end, lines.width, &parameters, columns);
                 self.staged.end();
                 at = stage_end;
             }
-            columns.end_line::<W::Join>();
+            columns.end_line::<W::Join>(lines.joined);
         }
         columns.end::<W::Join>();
     }
 
-    /// Handles some elements of the line that begins at `line`, whole blocks of it or its last ones.
+    /// Handles some elements of the line that begins at `line`, whole blocks of it or its last ones; rows of `width` that join in
+    /// the same places, if they are as many.
     #[inline(always)]
     fn some_of_line<V: Vectors, const AFFINE: bool>(
         &mut self,
         line: usize,
         elements: Range<usize>,
+        width: usize,
         parameters: &Row<'_, W::Reads, AFFINE>,
         columns: &mut Columns<'_, TOTALS>,
     ) {
@@ -117,7 +120,12 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         // With totals a stretch of a line is staged at once.
         assert!(TOTALS == 0 || places.start == 0);
         let mut source = parameters.from(places.start);
-        work.whole_blocks::<V, _, _>(elements.start..elements.start + whole, &mut source, columns);
+        let span = if width < whole {
+            Span { start: elements.start, width, rows: whole / width }
+        } else {
+            Span::one(elements.start..elements.start + whole)
+        };
+        work.whole_blocks::<V, _, _>(span, &mut source, columns);
         if whole < places.len() {
             let mut room = RoomForLast::uninit();
             let lanes = parameters.last::<V>(places.start + whole..places.end, &mut room);
@@ -167,10 +175,24 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
     }
 }
 
+/// How many rows that are lines of their own are better one, for a line takes longer to begin than a few blocks of it: a divisor of
+/// [`LINES`], so that no total depends on it, and no more than are staged at once.
+#[inline(always)]
+fn rows_to_join(columns: usize) -> usize {
+    match STAGE / columns {
+        0 => 1,
+        several => 1 << several.min(LINES).ilog2(),
+    }
+}
+
 /// The lines of a table: several short rows, or a stretch of a long one.
 pub(super) struct Lines {
     start: usize,
     end: usize,
+    /// Rows of a line that read the same parameters and join in the same places; 1 where each has places of its own.
+    joined: usize,
+    /// Elements of such a row.
+    width: usize,
     /// Elements from one line to the next.
     pitch: usize,
     pub(super) count: usize,
@@ -187,7 +209,13 @@ impl Lines {
     pub(super) fn of(rows: &Rows, table: usize, totals: bool) -> Lines {
         let Range { start, end } = rows.range_of(table);
         let count_of_rows = (end - start) / rows.columns;
-        let rows_in_line = if rows.are_lines() { 1 } else { (TABLE / rows.columns).clamp(1, count_of_rows.max(1)) };
+        let (rows_in_line, joined) = if rows.are_lines() {
+            let several = rows_to_join(rows.columns);
+            (several, several)
+        } else {
+            ((TABLE / rows.columns).clamp(1, count_of_rows.max(1)), 1)
+        };
+        let width = if joined > 1 { rows.columns } else { usize::MAX };
         let pitch = rows_in_line * rows.columns;
         let stretch = match (rows.are_lines(), totals) {
             (true, true) => pitch.min(COLUMNS),
@@ -195,7 +223,7 @@ impl Lines {
             (false, _) => pitch.min(TABLE / rows.repeat * rows.repeat),
         };
         let (count, stretches) = (count_of_rows.div_ceil(rows_in_line), pitch.div_ceil(stretch));
-        Lines { start, end, pitch, count, rows: count_of_rows, rows_in_line, stretch, stretches }
+        Lines { start, end, joined, width, pitch, count, rows: count_of_rows, rows_in_line, stretch, stretches }
     }
 
     /// The parameters of a stretch.
@@ -239,9 +267,9 @@ struct Columns<'a, const TOTALS: usize> {
     /// `recent`: the terms of the lines since the last fold, initialised for the blocks of the first line, which no other is
     /// longer than. `totals`: those of what was folded, the first `places` of them initialised.
     room: &'a mut RoomForColumns<TOTALS>,
-    /// Places of the first line since the last fold, at most COLUMNS, and how many lines there were.
+    /// Places of the first line since the last fold, at most COLUMNS, and how many rows there were.
     reached: usize,
-    lines: usize,
+    rows: usize,
     places: usize,
 }
 
@@ -276,7 +304,7 @@ impl<V: Vectors, J: Join, const TOTALS: usize> Sink<V, J, TOTALS> for Columns<'_
 impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
     #[inline(always)]
     fn new(room: &'a mut RoomForColumns<TOTALS>) -> Self {
-        Columns { room, reached: 0, lines: 0, places: 0 }
+        Columns { room, reached: 0, rows: 0, places: 0 }
     }
 
     /// Before the first line of a stretch.
@@ -291,7 +319,7 @@ impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
         if TOTALS == 0 {
             return;
         }
-        if self.lines == 0 {
+        if self.rows == 0 {
             assert!(places <= COLUMNS);
             self.reached = places;
             for index in 0..TOTALS {
@@ -312,12 +340,12 @@ impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
         self.room.recent.as_mut_ptr().cast::<f32>().wrapping_add(index * (COLUMNS + BLOCK))
     }
 
-    /// After the blocks of a line.
+    /// After the blocks of a line of so many rows in the same places, or a last one of fewer.
     #[inline(always)]
-    fn end_line<J: Join>(&mut self) {
+    fn end_line<J: Join>(&mut self, rows: usize) {
         if TOTALS > 0 {
-            self.lines += 1;
-            if self.lines == LINES {
+            self.rows += rows;
+            if self.rows == LINES {
                 self.fold::<J>();
             }
         }
@@ -326,7 +354,7 @@ impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
     /// After the last line.
     #[inline(always)]
     fn end<J: Join>(&mut self) {
-        if self.lines > 0 {
+        if self.rows > 0 {
             self.fold::<J>();
         }
     }
@@ -351,7 +379,7 @@ impl<'a, const TOTALS: usize> Columns<'a, TOTALS> {
         if first {
             self.places = self.reached;
         }
-        self.lines = 0;
+        self.rows = 0;
     }
 
     /// The totals of every place.

@@ -1,9 +1,10 @@
 //! The walk over runs: blocks of one group, and the total of each.
 
 use super::buffer::Block;
-use super::cut::Runs;
-use super::groups::{Groups, Lanes, Splat, Successive};
+use super::cut::{Runs, Span};
+use super::groups::Groups;
 use super::sink::{Sink, Stripes};
+use super::sources::{Lanes, Splat, Successive};
 use super::stage::Staged;
 use super::vector::{Floats, SEVERAL};
 use super::walk::{Join, Work, join_all, masked};
@@ -144,7 +145,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
                 let mut source = Successive::new(row, runs.len / BLOCK);
                 let mut registers = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
                 let mut ended = Ended::nothing::<W::Join>(&mut registers, runs.len / BLOCK, count);
-                self.staged.work.whole_blocks::<V, _, _>(elements, &mut source, &mut ended);
+                self.staged.work.whole_blocks::<V, _, _>(Span::one(elements), &mut source, &mut ended);
                 if TOTALS > 0 {
                     self.end_runs::<V>(first, group - first..group - first + count, &registers, &mut kept);
                 }
@@ -264,7 +265,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         let mut stripes = Stripes::nothing::<W::Join>();
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         let whole_end = end - (end - start) % BLOCK;
-        self.staged.work.whole_blocks::<V, _, _>(start..whole_end, &mut lanes, &mut stripes);
+        self.staged.work.whole_blocks::<V, _, _>(Span::one(start..whole_end), &mut lanes, &mut stripes);
         // SAFETY: they are staged.
         unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, whole_end..end, &lanes, &mut stripes) };
         stripes

@@ -4,8 +4,8 @@
 //! those of weights near 1e-20 do not vanish and those of weights near 1e20 do not overflow.
 
 use super::Vectors;
-use super::groups::Lanes;
 use super::quantize::CodeBounds;
+use super::sources::Lanes;
 use super::vector::Floats;
 
 /// What quantizing does to the weights of a group. A weight that is not finite is counted in `non_finite` and nowhere else.

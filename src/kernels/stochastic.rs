@@ -16,17 +16,18 @@
 //! [`super::quotient`] for where it need not be).
 
 use super::buffer::{Block, Input, Output};
+use super::cut::Span;
 use super::estimator::{AnyEstimator, Elements, Estimator, EstimatorKind, Lsq, with_one};
 use super::gradient::{Factor, Gradients, LastFactor};
-use super::groups::{Everything, Lanes, Source};
+use super::groups::Everything;
 use super::quantize::{CodeBounds, Rounding, without_offset};
 use super::random::{MANY, Random, RoomForMany};
 use super::sink::Sink;
+use super::sources::{Lanes, Source};
 use super::stage::Stage;
 use super::vector::Floats;
 use super::walk::{Sum, Work};
 use super::{BLOCK, Vectors};
-use std::ops::Range;
 
 /// The levels of a block of weights, as i32s, by their draws.
 #[inline(always)]
@@ -192,24 +193,21 @@ impl Work<2> for GradientsByChance<'_> {
     }
 
     #[inline(always)]
-    fn whole_blocks<V: Vectors, S: Source<V>, T: Sink<V, Sum, 2>>(
-        &mut self,
-        elements: Range<usize>,
-        source: &mut S,
-        sink: &mut T,
-    ) {
-        assert!(self.reaches(elements.end) && elements.len() <= source.len().min(sink.len()));
+    fn whole_blocks<V: Vectors, S: Source<V>, T: Sink<V, Sum, 2>>(&mut self, span: Span, source: &mut S, sink: &mut T) {
+        assert!(self.reaches(span.end()) && span.width <= source.len().min(sink.len()));
         let (stream, mut room) = (self.random.stream, RoomForMany::uninit());
-        for first in elements.clone().step_by(MANY) {
-            let draws = stream.many::<V>(first, MANY.min(elements.end - first), &mut room);
-            for (index, draws) in draws.chunks_exact(BLOCK).enumerate() {
-                let (at, place) = (first + index * BLOCK, first + index * BLOCK - elements.start);
-                // SAFETY: by the assertion; the draws are a block of floats.
-                let (block, lanes, draws) =
-                    unsafe { (Block::inside(at), source.lanes(place), V::load(draws.as_ptr())) };
-                let terms = self.of_block::<V, S::Lanes>(block, &lanes, draws);
-                // SAFETY: by the assertion.
-                unsafe { sink.join(place, &terms) };
+        for elements in span.rows() {
+            for first in elements.clone().step_by(MANY) {
+                let draws = stream.many::<V>(first, MANY.min(elements.end - first), &mut room);
+                for (index, draws) in draws.chunks_exact(BLOCK).enumerate() {
+                    let (at, place) = (first + index * BLOCK, first + index * BLOCK - elements.start);
+                    // SAFETY: by the assertion; the draws are a block of floats.
+                    let (block, lanes, draws) =
+                        unsafe { (Block::inside(at), source.lanes(place), V::load(draws.as_ptr())) };
+                    let terms = self.of_block::<V, S::Lanes>(block, &lanes, draws);
+                    // SAFETY: by the assertion.
+                    unsafe { sink.join(place, &terms) };
+                }
             }
         }
     }

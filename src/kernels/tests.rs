@@ -429,6 +429,7 @@ fn cuts_of_every_kind_give_the_oracles_bits() {
         Cut::Rows(Rows { tables: 6, rows: 5, last_rows: 2, cycle: 3, columns: 7, repeat: 1 }),
         Cut::Rows(Rows { tables: 4, rows: 32, last_rows: 9, cycle: 2, columns: 300, repeat: 1 }),
         Cut::Rows(Rows { tables: 5, rows: 32, last_rows: 3, cycle: 5, columns: 32, repeat: 1 }),
+        Cut::Rows(Rows { tables: 3, rows: 21, last_rows: 9, cycle: 3, columns: 96, repeat: 1 }),
         Cut::Rows(Rows { tables: 3, rows: 1, last_rows: 1, cycle: 1, columns: 100, repeat: 30 }),
     ];
     for (seed, cut) in cuts.into_iter().enumerate() {

@@ -15,20 +15,20 @@
 //!   than 8 + 5 roundings, and half the instructions;
 //! - at most 256 *superblocks*, whole tiles whose length depends on n alone, are added in order. Threads may each take some.
 //!
-//! In rows, elements in the same place of up to 16 successive lines join in f32, then those totals join in f64. A line is one
-//! row where its parameters can be read from where they are (see [`Rows::are_lines`]), else as many as fit 512 elements. At
-//! the end the places of a group join, in order.
+//! In rows, elements in the same place of up to 16 successive rows join in f32, then those totals join in f64. Where parameters
+//! cannot be read from where they are (see [`Rows::are_lines`]), as many rows as fit 512 elements count as one. At the end the places of
+//! a group join, in order.
 
 use super::buffer::Block;
-use super::cut::{Cut, Rows, Runs};
-use super::groups::{Groups, Lanes, Reads, Source};
+use super::cut::{Cut, Rows, Runs, Span};
+use super::groups::{Groups, Reads};
 use super::rows::{Lines, PartOfRows, WalkRows};
 use super::runs::{PartOfRuns, SUPERBLOCKS, ShortRun, WalkRuns, superblock_length};
 use super::sink::Sink;
+use super::sources::{Lanes, Source};
 use super::stage::{Room, Stage, Staged};
 use super::vector::{Floats, SEVERAL};
 use super::{BLOCK, Isa, Output, Threads, Vectors};
-use std::ops::Range;
 
 /// How two numbers become one total.
 pub(crate) trait Join {
@@ -151,24 +151,27 @@ pub(crate) trait Work<const TOTALS: usize>: Sync {
     /// Every input is read before any output is written: exact in-place calls rest on it.
     fn block<V: Vectors, L: Lanes<V>>(&mut self, block: Block, lanes: &L) -> [V::Block; TOTALS];
 
-    /// Handles the whole blocks of some elements, with parameters from `source`, and gives their terms to `sink`.
+    /// Handles whole blocks, with parameters from `source`, and gives their terms to `sink`. Both count from the beginning of a
+    /// row.
     #[inline(always)]
     fn whole_blocks<V: Vectors, S: Source<V>, T: Sink<V, Self::Join, TOTALS>>(
         &mut self,
-        elements: Range<usize>,
+        span: Span,
         source: &mut S,
         sink: &mut T,
     ) {
-        assert!(self.reaches(elements.end) && elements.len() <= source.len().min(sink.len()));
-        let mut at = elements.start;
-        while at < elements.end {
-            // SAFETY: by the assertion.
-            unsafe {
-                let lanes = source.lanes(at - elements.start);
-                let terms = self.block::<V, S::Lanes>(Block::inside(at), &lanes);
-                sink.join(at - elements.start, &terms);
+        assert!(self.reaches(span.end()) && span.width <= source.len().min(sink.len()));
+        for elements in span.rows() {
+            let mut at = elements.start;
+            while at < elements.end {
+                // SAFETY: by the assertion.
+                unsafe {
+                    let lanes = source.lanes(at - elements.start);
+                    let terms = self.block::<V, S::Lanes>(Block::inside(at), &lanes);
+                    sink.join(at - elements.start, &terms);
+                }
+                at += BLOCK;
             }
-            at += BLOCK;
         }
     }
 
@@ -407,6 +410,7 @@ pub(super) fn join_all<J: Join, const TOTALS: usize>(a: [f64; TOTALS], b: [f64; 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Range;
 
     /// Every element of every part, once.
     #[test]
