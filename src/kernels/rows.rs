@@ -176,12 +176,12 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
 }
 
 /// How many rows that are lines of their own are better one, for a line takes longer to begin than a few blocks of it: a divisor of
-/// [`LINES`], so that no total depends on it, and no more than are staged at once.
+/// [`LINES`], so that no total depends on it, of whole blocks, and no more than are staged at once.
 #[inline(always)]
 fn rows_to_join(columns: usize) -> usize {
     match STAGE / columns {
-        0 => 1,
-        several => 1 << several.min(LINES).ilog2(),
+        several @ 1.. if columns.is_multiple_of(BLOCK) => 1 << several.min(LINES).ilog2(),
+        _ => 1,
     }
 }
 
