@@ -24,6 +24,7 @@
 
 /* Aligned, so that no count depends on where the linker puts them. */
 static _Alignas(64) float w[MOST_WEIGHTS], values[MOST_WEIGHTS], grad_out[MOST_WEIGHTS], out[MOST_WEIGHTS];
+static _Alignas(64) float w_bell[MOST_WEIGHTS]; /* what a search does depends on the weights */
 static _Alignas(64) float grad_scale[MOST_WEIGHTS], grad_offset[MOST_WEIGHTS];
 static diffquant_statistics statistics;
 static _Alignas(64) int8_t codes[MOST_WEIGHTS], codes_out[MOST_WEIGHTS];
@@ -50,6 +51,22 @@ static diffquant_quantizer *with_ste(diffquant_ste ste, float ste_param) {
 static diffquant_quantizer *standard(size_t n) {
     (void)n;
     return with_ste(DIFFQUANT_STE_STANDARD, 0.0f);
+}
+
+static diffquant_quantizer *with_bits(uint32_t bits) {
+    diffquant_quantizer *quantizer = NULL;
+    require(diffquant_quantizer_new_uniform(bits, DIFFQUANT_STE_STANDARD, 0.0f, &quantizer));
+    return quantizer;
+}
+
+static diffquant_quantizer *two_bits(size_t n) {
+    (void)n;
+    return with_bits(2);
+}
+
+static diffquant_quantizer *eight_bits(size_t n) {
+    (void)n;
+    return with_bits(8);
 }
 
 static diffquant_quantizer *clipped(size_t n) {
@@ -202,7 +219,7 @@ static diffquant_status init_scale(diffquant_quantizer *quantizer, size_t n) {
 }
 
 static diffquant_status init_scale_mse(diffquant_quantizer *quantizer, size_t n) {
-    return diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, w, n);
+    return diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, w_bell, n);
 }
 
 static diffquant_status forward_f16(diffquant_quantizer *quantizer, size_t n) {
@@ -308,6 +325,9 @@ static const struct kernel kernels[] = {
     {"init-scale-blocks-of-32", blocks, init_scale},
     {"init-scale-last-axis", last_axis, init_scale},
     {"init-scale-mse", standard, init_scale_mse},
+    {"init-scale-mse-2-bits", two_bits, init_scale_mse},
+    {"init-scale-mse-8-bits", eight_bits, init_scale_mse},
+    {"init-scale-mse-blocks-of-32", blocks, init_scale_mse},
     {"init-scale-mse-asymmetric", asymmetric, init_scale_mse},
     {"observe-min-max", standard, observe_min_max},
     {"observe-histogram", standard, observe_histogram},
@@ -346,6 +366,14 @@ static void fill(void) {
     for (size_t i = 0; i < MOST_WEIGHTS; i++) {
         w[i] = (float)(i * 37 % 251) * 0.01f - 1.25f; /* some of them beyond the codes */
         grad_out[i] = (float)(i * 53 % 127) * 0.01f - 0.63f;
+    }
+    uint32_t random = 1;
+    for (size_t i = 0; i < MOST_WEIGHTS; i++) {
+        w_bell[i] = -6.0f;
+        for (int j = 0; j < 12; j++) {
+            random = random * 1664525u + 1013904223u;
+            w_bell[i] += (float)(random >> 8) / 16777216.0f;
+        }
     }
     for (size_t i = 0; i < MOST_WEIGHTS; i++) {
         fill_16(w[i], i, w_16);

@@ -39,6 +39,11 @@ impl ByGroup {
         Ok(ByGroup { weights, ends: places })
     }
 
+    /// The weights of the largest group.
+    pub(super) fn longest(&self) -> usize {
+        self.ends.iter().scan(0, |start, end| Some(end - std::mem::replace(start, *end))).max().unwrap_or(0)
+    }
+
     /// The weights of each group, in group order.
     pub(super) fn groups_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         let mut rest = &mut self.weights[..];

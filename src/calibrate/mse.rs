@@ -5,7 +5,7 @@ use super::by_group::ByGroup;
 use super::extremes::extremes;
 use super::search::{Memory, best_step};
 use crate::error::Error;
-use crate::kernels::{Input, Threads};
+use crate::kernels::{Cut, Input, Threads};
 use crate::layout::Layout;
 
 /// The best step and zero point of each group of `w`; step 0 for a group whose weights are all 0.
@@ -19,12 +19,24 @@ pub(super) fn best_steps(
     threads: Threads,
 ) -> Result<Vec<(f64, f32)>, Error> {
     let extremes = extremes(w, layout.cut(w.len())?, layout.groups(), threads)?;
-    let mut memory = Memory::new()?;
     let mut best = Vec::new();
     best.try_reserve_exact(layout.groups())?;
-    let mut weights = ByGroup::new(w, layout)?;
-    for (weights, (min, max)) in weights.groups_mut().zip(extremes) {
-        best.push(best_step(weights, min.into(), max.into(), &target, &mut memory));
+    let mut memory;
+    match layout.cut(w.len())? {
+        Cut::Runs(runs) if runs.outer == 1 && !w.is_of_halves() => {
+            memory = Memory::new(runs.len)?;
+            for (group, (min, max)) in extremes.into_iter().enumerate() {
+                let weights = w.part(runs.range_of(group));
+                best.push(best_step(weights, min.into(), max.into(), &target, &mut memory));
+            }
+        }
+        _ => {
+            let mut sorted = ByGroup::new(w, layout)?;
+            memory = Memory::new(sorted.longest())?;
+            for (weights, (min, max)) in sorted.groups_mut().zip(extremes) {
+                best.push(best_step(Input::from(&*weights), min.into(), max.into(), &target, &mut memory));
+            }
+        }
     }
     Ok(best)
 }

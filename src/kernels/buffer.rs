@@ -113,8 +113,16 @@ impl<'a, T: Copy> Input<'a, T> {
 
     /// Whether it lies in memory as halves.
     #[inline(always)]
-    pub(super) fn is_of_halves(&self) -> bool {
+    pub(crate) fn is_of_halves(&self) -> bool {
         self.halves.is_some()
+    }
+
+    /// Some of its elements, which do not lie in memory as halves.
+    pub(crate) fn part(&self, elements: Range<usize>) -> Self {
+        let len = elements.len();
+        assert!(self.halves.is_none() && elements.end <= self.len && elements.start <= elements.end);
+        // SAFETY: the assertion keeps them inside the `len` elements that `from_raw` was promised.
+        unsafe { Input::from_raw(self.start.add(elements.start), len) }
     }
 
     /// Whether there are elements as far as `end`, and they are what they seem or staged.

@@ -183,10 +183,10 @@ fn sum_of_run(terms: &[f32]) -> f64 {
     sum
 }
 
-/// As [`super::Residuals`] defines it, for one candidate: the error and the part.
-pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest]: [f32; 3]) -> [f32; 2] {
+/// As [`super::Residuals`] defines it, for one candidate: the error, the part and the slope.
+pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest]: [f32; 3]) -> [f32; 3] {
     let (mut squares, mut by_levels) = (0.0, 0.0);
-    for tile in w.chunks(64) {
+    for tile in w.chunks(256) {
         let (mut square, mut by_level) = (0.0f32, 0.0f32);
         for w in tile {
             let v = w * by_step;
@@ -200,10 +200,25 @@ pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest
     let by_square = f64::from(by_step) * f64::from(by_step);
     let levels_squared = sum_of_squares * by_square - squares - 2.0 * by_levels;
     if levels_squared <= 0.5 {
-        return [squares as f32 / by_square as f32, 0.0];
+        return [squares as f32 / by_square as f32, 0.0, 0.0];
     }
     let part = by_levels as f32 / levels_squared as f32;
-    [(squares - by_levels * f64::from(part)).max(0.0) as f32 / by_square as f32, part]
+    let error = (squares - by_levels * f64::from(part)).max(0.0) as f32 / by_square as f32;
+    [error, part, (2.0 * by_levels) as f32 / by_square as f32]
+}
+
+/// As [`super::Scaled`] defines it: what is written, and the sums.
+pub(super) fn scaled(w: &[f32], [first, second]: [f32; 2]) -> (Vec<f32>, [f64; 3]) {
+    let scaled: Vec<f32> = w.iter().map(|w| w * first * second).collect();
+    let mut sums = [0.0; 3];
+    for tile in scaled.chunks(1024) {
+        let terms: [Vec<f32>; 2] = [tile.iter().map(|w| w * w).collect(), tile.iter().map(|w| w.abs()).collect()];
+        for (sum, terms) in sums.iter_mut().zip(terms) {
+            *sum += stripes(&terms).into_iter().map(f64::from).sum::<f64>();
+        }
+        sums[2] += tile.iter().filter(|w| **w == 0.0).count() as f64;
+    }
+    (scaled, sums)
 }
 
 fn stripes(terms: &[f32]) -> [f32; 32] {

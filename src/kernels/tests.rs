@@ -620,18 +620,42 @@ fn residuals_are_those_of_the_oracle_on_every_instruction_set() {
         let [by_step, lowest, highest]: [Vec<f32>; 3] = [0, 1, 2].map(|of| (0..LANES).map(|at| lane(at)[of]).collect());
         for isa in Isa::available() {
             let count = n % (LANES + 1);
-            let (mut errors, mut parts) = (vec![f32::NAN; LANES], vec![f32::NAN; LANES]);
+            let [mut errors, mut parts, mut slopes] = [(); 3].map(|()| vec![f32::NAN; LANES]);
             let candidates = Candidates {
                 by_step: &by_step,
                 lowest: &lowest,
                 highest: &highest,
                 errors: &mut errors,
                 parts: &mut parts,
+                slopes: &mut slopes,
             };
             isa.run(Residuals { w: &w, squares: sum_of_squares, candidates, count });
             for at in 0..count {
                 let expected = reference::residual(&w, sum_of_squares, lane(at));
-                assert_eq!([errors[at], parts[at]], expected, "{n} weights, candidate {at} of {count}, {isa:?}");
+                assert_eq!(
+                    [errors[at], parts[at], slopes[at]],
+                    expected,
+                    "{n} weights, candidate {at} of {count}, {isa:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Every length to some blocks, and around tiles, with factors to either end of f32's range, and zeros.
+#[test]
+fn scaled_weights_are_those_of_the_oracle_on_every_instruction_set() {
+    for n in (0..=130).chain([1023, 1024, 1025, 5000]) {
+        let mut w = random(n as u64, n);
+        w.iter_mut().step_by(7).for_each(|w| *w = 0.0);
+        for factors in [[1.0, 1.0], [0.5, 0.5], [2f32.powi(74), 2f32.powi(75)], [2f32.powi(-63), 2f32.powi(-64)]] {
+            // So that nothing leaves the range on the way.
+            let w: Vec<f32> = w.iter().map(|w| w / factors[0] / factors[1]).collect();
+            let expected = reference::scaled(&w, factors);
+            for isa in Isa::available() {
+                let (mut to, mut sums) = (vec![f32::NAN; n], [f64::NAN; 3]);
+                isa.run(Scaled { w: Input::from(&w[..]), factors, to: &mut to, sums: &mut sums });
+                assert_eq!((&to, sums), (&expected.0, expected.1), "{n} weights, {factors:?}, {isa:?}");
             }
         }
     }

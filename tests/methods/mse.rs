@@ -119,13 +119,20 @@ impl Sorted {
 /// A name, and a weight for a place in its group.
 type Distribution = (&'static str, fn(&mut Random, usize) -> f64);
 
-const DISTRIBUTIONS: [Distribution; 6] = [
+const DISTRIBUTIONS: [Distribution; 10] = [
     ("gaussian", |random, _| random.gaussian()),
     ("laplace", |random, _| random.laplace()),
     ("uniform", |random, _| random.between(-1.0, 1.0)),
     ("one outlier", |random, at| if at == 5 { 30.0 } else { random.gaussian() }),
     ("one-sided", |random, _| random.gaussian().max(0.0)),
     ("shifted", |random, _| random.gaussian() + 1.5),
+    ("student of 3 degrees", |random, _| {
+        let squares: f64 = (0..3).map(|_| random.gaussian().powi(2)).sum();
+        random.gaussian() / (squares / 3.0).sqrt()
+    }),
+    ("bimodal", |random, _| random.one_of(&[-1.0, 1.0]) + 0.15 * random.gaussian()),
+    ("sparse", |random, _| if random.unit() < 0.9 { 0.0 } else { random.gaussian() }),
+    ("outliers of 1 %", |random, _| random.gaussian() * if random.unit() < 0.01 { 20.0 } else { 1.0 }),
 ];
 
 /// By how much the error of calibrated scales exceeds the optimum, for each of `groups` groups of `n` weights.
