@@ -161,36 +161,47 @@ fn excesses((name, draw): Distribution, bits: u32, symmetric: bool, groups: usiz
     (0..groups).map(excess).collect()
 }
 
-/// The groups of a size, of every distribution, in every width: their excesses, sorted.
-fn all_excesses(symmetric: bool, groups: usize, n: usize) -> Vec<f64> {
-    let mut all = Vec::new();
-    for bits in 2..=8 {
-        for distribution in DISTRIBUTIONS {
-            all.append(&mut excesses(distribution, bits, symmetric, groups, n, u64::from(bits) + 100 * n as u64));
-        }
-    }
+/// The groups of a size, in every width: their excesses, sorted.
+fn all_excesses(distribution: Distribution, symmetric: bool, groups: usize, n: usize) -> Vec<f64> {
+    let of_width = |bits: u32| excesses(distribution, bits, symmetric, groups, n, u64::from(bits) + 100 * n as u64);
+    let mut all: Vec<f64> = (2..=8).flat_map(of_width).collect();
     all.sort_by(f64::total_cmp);
     all
 }
 
-/// The bound is 0.1 %. Of groups as small as 32 weights a few may miss it, whose best step is far from where it is likely.
-/// (With many more groups, see `many_times`, a few larger ones with a free zero point do, too: docs/methods.md says how many.)
+/// How many of sorted excesses are above 0.1 %, and which is the worst.
+fn misses(excesses: &[f64]) -> (usize, f64) {
+    (excesses.iter().filter(|excess| **excess > 1e-3).count(), excesses[excesses.len() - 1])
+}
+
+/// The bound is 0.1 %. With many more groups, see `many_times`, one in a hundred may miss it, by little unless its weights are few;
+/// docs/methods.md says how many do.
 fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
     let mut missed = Vec::new();
     for (n, groups) in sizes {
-        let all = all_excesses(symmetric, groups, n);
-        let at = |place: f64| all[((all.len() as f64 * place) as usize).min(all.len() - 1)];
-        let above = all.iter().filter(|excess| **excess > 1e-3).count();
+        let mut all = Vec::new();
+        for distribution in DISTRIBUTIONS {
+            let excesses = all_excesses(distribution, symmetric, groups, n);
+            let (above, worst) = misses(&excesses);
+            println!(
+                "symmetric {symmetric}, groups of {n}, {}: {above} of {} above 0.1 %, worst {:.2} %",
+                distribution.0,
+                excesses.len(),
+                100.0 * worst
+            );
+            all.extend(excesses);
+        }
+        all.sort_by(f64::total_cmp);
+        let (above, worst) = misses(&all);
+        let median = all[all.len() / 2];
         let summary = format!(
-            "symmetric {symmetric}, {} groups of {n}: excess median {:.1e}, 99 % {:.1e}, worst {:.1e}; {above} above 0.1 %",
+            "symmetric {symmetric}, groups of {n}, all: {above} of {} above 0.1 %, worst {:.2} %, median {:.4} %",
             all.len(),
-            at(0.5),
-            at(0.99),
-            at(1.0)
+            100.0 * worst,
+            100.0 * median
         );
         println!("{summary}");
-        let allowed = if n > 32 { 0 } else { all.len() / 100 };
-        if above > allowed || at(0.5) > 1e-4 || at(1.0) > 0.5 {
+        if above > all.len() / 100 || median > 1e-4 || (n > 1000 && worst > 0.01) {
             missed.push(summary);
         }
     }

@@ -206,7 +206,7 @@ pub unsafe extern "C" fn diffquant_quantizer_dequantize_typed(
 
 /// As diffquant_quantizer_init_scale_with, from weights of a type (see diffquant_dtype).
 ///
-/// Allocates; PERCENTILE and MSE a float for each weight, as they do for float.
+/// Allocates; PERCENTILE a float for each weight, MSE up to two.
 ///
 /// @param quantizer the quantizer to change
 /// @param dtype the DIFFQUANT_DTYPE of w
