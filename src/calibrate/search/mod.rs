@@ -247,15 +247,18 @@ impl Search<'_> {
             range = self.tried_range(range);
         }
         let beside = self.beside();
-        let most = (budget - CUTS * self.zero_points_of_cut().len()).saturating_sub(self.tried).max(LANES);
+        let most =
+            (budget - CUTS * beside.len().max(self.zero_points_of_cut().len())).saturating_sub(self.tried).max(LANES);
         let count = strides(range).next_multiple_of(LANES).clamp(LANES, most.min(MOST / beside.len()));
         self.clear();
         for beside in beside {
             self.linear(range, count, *beside);
         }
         self.try_all();
+        // Zero points beside the likely one are no reason to look less closely.
+        self.tried -= (beside.len() - 1) * count;
         self.make_cells();
-        let at_once = (budget / (2 * BUDGET)).max(1) * LANES;
+        let at_once = (budget / (2 * BUDGET)).max(1) * LANES * beside.len();
         while self.tried < budget && self.cut(at_once) {}
     }
 
@@ -368,7 +371,8 @@ impl Search<'_> {
 
     /// The zero points that are tried where a cell is cut, counted from its own.
     fn zero_points_of_cut(&self) -> &'static [f32] {
-        if self.target.symmetric { &[0.0] } else { &[0.0, 1.0, -1.0] }
+        // Where the scan tried those beside, they have cells of their own.
+        if self.target.symmetric || self.beside().len() > 1 { &[0.0] } else { &[0.0, 1.0, -1.0] }
     }
 
     fn cell(&self, left: Point, right: Point) -> Cell {
