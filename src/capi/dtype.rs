@@ -39,6 +39,11 @@ impl Dtype {
         }
     }
 
+    #[inline(always)]
+    pub(super) fn is_f32(self) -> bool {
+        self.0.is_none()
+    }
+
     /// As [`Span::of`].
     #[inline(always)]
     pub(super) fn span(self, argument: &'static str, start: *const c_void, n: usize) -> Result<Span, Error> {

@@ -73,9 +73,13 @@ impl Isa {
     #[inline(always)]
     pub(crate) fn current() -> Isa {
         let current = CURRENT.load(Ordering::Relaxed);
-        match LEVELS.iter().find(|level| **level as u8 == current) {
-            Some(level) => Isa(*level),
-            None => Isa::first_use(),
+        match current {
+            1 => Isa(Level::Baseline),
+            #[cfg(target_arch = "x86_64")]
+            2 => Isa(Level::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            3 => Isa(Level::Avx512),
+            _ => Isa::first_use(),
         }
     }
 

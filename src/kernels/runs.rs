@@ -14,7 +14,7 @@ use std::ops::Range;
 const TILE: usize = 16 * BLOCK;
 
 /// Elements of the longest run that is folded in f32.
-pub(super) const SHORT: usize = 8 * BLOCK;
+pub(crate) const SHORT: usize = 8 * BLOCK;
 
 /// Most superblocks in a total.
 pub(super) const SUPERBLOCKS: usize = 256;
@@ -45,38 +45,6 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
     pub(super) part: PartOfRuns,
     /// Where the totals of superblocks go.
     pub(super) superblock_totals: Option<Output<'a, [f64; TOTALS]>>,
-}
-
-/// A walk over one short run, not of halves: a call costs more to prepare than it takes.
-pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
-    /// Not by value: to move it takes longer than to read it.
-    pub(super) work: &'a W,
-    pub(super) len: usize,
-    pub(super) groups: Groups<'a>,
-}
-
-impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for ShortRun<'_, W, TOTALS> {
-    #[inline(always)]
-    fn run<V: Vectors>(self) {
-        if !(V::SPECIALISES && W::SPECIALISES) || self.groups.are_affine() {
-            self.walk::<V, true>()
-        } else {
-            self.walk::<V, false>()
-        }
-    }
-}
-
-impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
-    #[inline(always)]
-    fn walk<V: Vectors, const AFFINE: bool>(self) {
-        // SAFETY: only this one is given blocks.
-        let mut work = unsafe { self.work.share() };
-        let lanes = self.groups.splat::<V, W::Reads, AFFINE>(0);
-        let mut stripes = Stripes::nothing::<W::Join>();
-        // SAFETY: no tensor of the work is of halves.
-        unsafe { few::<V, _, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes) };
-        work.total(0, self.len, stripes.folded::<W::Join>());
-    }
 }
 
 /// Totals of some groups, so far.
@@ -265,8 +233,11 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         let whole_end = end - (end - start) % BLOCK;
         self.staged.work.whole_blocks::<V, _, _>(start..whole_end, &mut lanes, &mut stripes);
-        // SAFETY: they are staged.
-        unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, whole_end..end, &lanes, &mut stripes) };
+        if whole_end < end {
+            assert!(self.staged.work.reaches(end));
+            // SAFETY: by the assertion.
+            unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, whole_end..end, &lanes, &mut stripes) };
+        }
         stripes
     }
 
@@ -283,7 +254,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
         let (apart, step) = if quarter > PAGE { (quarter, BLOCK) } else { (BLOCK, STREAMS * BLOCK) };
-        assert!(self.staged.work.reaches(start + STREAMS * quarter));
+        assert!(self.staged.work.reaches(end));
         // A register for each place: a block for each would be all registers that there are.
         let mut all = [[V::Floats::splat(W::Join::NOTHING); TOTALS]; STREAMS];
         let mut at = start;
@@ -301,7 +272,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         }
         let mut stripes = Stripes::nothing::<W::Join>();
         let rest = start + STREAMS * quarter..end;
-        // SAFETY: they are staged.
+        // SAFETY: by the assertion.
         unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, rest, &lanes, &mut stripes) };
         for stream in 0..STREAMS {
             for index in 0..TOTALS {
@@ -315,9 +286,9 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
 /// Walks few elements of one group; their terms are joined to what there is.
 ///
 /// # Safety
-/// Where the work has tensors of halves, the elements are staged.
+/// The work [reaches](Work::reaches) their end.
 #[inline(always)]
-unsafe fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
+pub(super) unsafe fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
     work: &mut W,
     elements: Range<usize>,
     lanes: &L,
