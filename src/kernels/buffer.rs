@@ -46,6 +46,15 @@ impl Block {
         Block { start, count: BLOCK, may_bypass: true }
     }
 
+    /// As [`inside`](Self::inside), not to be written past the cache.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub(super) unsafe fn cached(start: usize) -> Block {
+        Block { start, count: BLOCK, may_bypass: false }
+    }
+
     #[inline(always)]
     pub(super) fn start(self) -> usize {
         self.start

@@ -229,15 +229,13 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         end: usize,
         mut lanes: Splat<V, AFFINE>,
     ) -> Stripes<V, TOTALS> {
+        assert!(self.staged.work.reaches(end));
         let mut stripes = Stripes::nothing::<W::Join>();
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         let whole_end = end - (end - start) % BLOCK;
         self.staged.work.whole_blocks::<V, _, _>(start..whole_end, &mut lanes, &mut stripes);
-        if whole_end < end {
-            assert!(self.staged.work.reaches(end));
-            // SAFETY: by the assertion.
-            unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, whole_end..end, &lanes, &mut stripes) };
-        }
+        // SAFETY: by the assertion.
+        unsafe { one_block::<V, _, W, TOTALS>(&mut self.staged.work, whole_end..end, &lanes, &mut stripes) };
         stripes
     }
 
@@ -288,19 +286,34 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
 /// # Safety
 /// The work [reaches](Work::reaches) their end.
 #[inline(always)]
-pub(super) unsafe fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
+unsafe fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
     work: &mut W,
     elements: Range<usize>,
     lanes: &L,
     stripes: &mut Stripes<V, TOTALS>,
 ) {
-    let mut at = elements.start;
-    while at < elements.end {
+    for start in elements.clone().step_by(BLOCK) {
         // SAFETY: the caller's promise.
-        let block = unsafe { Block::first_of(at, elements.end) };
+        unsafe { one_block::<V, _, W, TOTALS>(work, start..elements.end, lanes, stripes) };
+    }
+}
+
+/// Walks the first block of some elements of one group, if there is one; its terms are joined to what there is.
+///
+/// # Safety
+/// The work [reaches](Work::reaches) their end.
+#[inline(always)]
+pub(super) unsafe fn one_block<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
+    work: &mut W,
+    elements: Range<usize>,
+    lanes: &L,
+    stripes: &mut Stripes<V, TOTALS>,
+) {
+    if elements.start < elements.end {
+        // SAFETY: the caller's promise.
+        let block = unsafe { Block::first_of(elements.start, elements.end) };
         let terms = masked::<V, W::Join, TOTALS>(work.block::<V, L>(block, lanes), block);
         stripes.join_lanes::<W::Join>(&terms);
-        at += block.count();
     }
 }
 

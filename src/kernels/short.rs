@@ -1,16 +1,21 @@
 //! The walk over a tensor that is one short run: a call on it costs more to prepare than it takes. So it is walked without parts,
 //! threads, a stage or stores past the cache, by the same kernels.
 
-use super::groups::{Groups, Lanes};
-use super::runs::few;
+use super::buffer::Block;
+use super::groups::Groups;
+use super::runs::one_block;
 use super::sink::Stripes;
 use super::vector::{Floats, Narrow};
 use super::walk::Work;
-use super::{Kernel, Vectors};
+use super::{BLOCK, Kernel, Vectors};
 use std::mem::ManuallyDrop;
 
-/// A work and its one run, which it reaches the end of.
-struct ShortRun<'a, W, const TOTALS: usize> {
+/// Most elements of a run that is walked in blocks of one register, of every instruction set whose registers have so many lanes.
+const NARROW: usize = 8;
+
+/// A work and its one run, which it reaches the end of; at most [`NARROW`] elements if it `IS_NARROW`. Two kernels: the one of
+/// several registers has more to set up.
+struct ShortRun<'a, W, const TOTALS: usize, const IS_NARROW: bool> {
     /// Not by value: to move it takes longer than to read it.
     work: &'a W,
     len: usize,
@@ -21,33 +26,47 @@ struct ShortRun<'a, W, const TOTALS: usize> {
 #[inline(always)]
 pub(crate) fn run_short<W: Work<TOTALS>, const TOTALS: usize>(work: W, len: usize, groups: Groups<'_>) {
     assert!(work.reaches(len));
-    groups.isa().run(ShortRun { work: &work, len, groups });
+    let isa = groups.isa();
+    if len <= NARROW {
+        isa.run(ShortRun::<W, TOTALS, true> { work: &work, len, groups });
+    } else {
+        isa.run(ShortRun::<W, TOTALS, false> { work: &work, len, groups });
+    }
     // Nothing was written past the cache, so there is nothing to wait for.
     std::mem::forget(work);
 }
 
-impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for ShortRun<'_, W, TOTALS> {
+impl<W: Work<TOTALS>, const TOTALS: usize, const IS_NARROW: bool> Kernel for ShortRun<'_, W, TOTALS, IS_NARROW> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
-        if !(V::SPECIALISES && W::SPECIALISES) || self.groups.are_affine() {
-            self.walk::<V, true>()
-        } else if self.len <= V::Floats::LANES {
-            self.walk::<Narrow<V>, false>()
-        } else {
-            self.walk::<V, false>()
+        let is_affine = !(V::SPECIALISES && W::SPECIALISES) || self.groups.are_affine();
+        match (IS_NARROW && V::Floats::LANES >= NARROW, is_affine) {
+            (true, true) => self.walk::<Narrow<V>, true>(),
+            (true, false) => self.walk::<Narrow<V>, false>(),
+            (false, true) => self.walk::<V, true>(),
+            (false, false) => self.walk::<V, false>(),
         }
     }
 }
 
-impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
+impl<W: Work<TOTALS>, const TOTALS: usize, const IS_NARROW: bool> ShortRun<'_, W, TOTALS, IS_NARROW> {
     #[inline(always)]
     fn walk<V: Vectors, const AFFINE: bool>(self) {
+        // The compiler does not know it, and leaves out what is for more.
+        assert!(!IS_NARROW || self.len <= NARROW);
         // SAFETY: only this one is given blocks. It is not dropped, as above.
         let mut work = ManuallyDrop::new(unsafe { self.work.share() });
         let lanes = self.groups.splat::<V, W::Reads, AFFINE>(0);
         let mut stripes = Stripes::nothing::<W::Join>();
-        // SAFETY: `run_short` has asserted it.
-        unsafe { few::<V, _, W, TOTALS>(&mut *work, 0..self.len, &lanes, &mut stripes) };
+        let mut at = 0;
+        while !IS_NARROW && self.len - at >= BLOCK {
+            // SAFETY: `run_short` has asserted it.
+            let block = unsafe { Block::cached(at) };
+            stripes.join_lanes::<W::Join>(&work.block::<V, _>(block, &lanes));
+            at += BLOCK;
+        }
+        // SAFETY: as above.
+        unsafe { one_block::<V, _, W, TOTALS>(&mut *work, at..self.len, &lanes, &mut stripes) };
         work.total(0, self.len, stripes.folded::<W::Join>());
     }
 }
