@@ -165,7 +165,7 @@ impl<'a> Groups<'a> {
 
     /// The instruction set to use: a quotient by multiplication needs steps from 2^-100 to 2^100; the baseline divides.
     #[inline(always)]
-    pub(super) fn isa(&self) -> Isa {
+    pub(crate) fn isa(&self) -> Isa {
         if self.0.extraordinary == 0 { Isa::current() } else { Isa::baseline() }
     }
 

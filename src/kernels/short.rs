@@ -7,7 +7,7 @@ use super::runs::one_block;
 use super::sink::Stripes;
 use super::vector::{Floats, Narrow};
 use super::walk::Work;
-use super::{BLOCK, Kernel, Vectors};
+use super::{BLOCK, Isa, Kernel, Vectors};
 use std::mem::ManuallyDrop;
 
 /// Most elements of a run that is walked in blocks of one register, of every instruction set whose registers have so many lanes.
@@ -22,11 +22,11 @@ struct ShortRun<'a, W, const TOTALS: usize, const IS_NARROW: bool> {
     groups: Groups<'a>,
 }
 
-/// Takes `work` over its first `len` elements, all of the first group.
+/// Takes `work` over its first `len` elements, all of the first group, with the instruction set [of the groups](Groups::isa) or, in
+/// tests, any.
 #[inline(always)]
-pub(crate) fn run_short<W: Work<TOTALS>, const TOTALS: usize>(work: W, len: usize, groups: Groups<'_>) {
+pub(crate) fn run_short<W: Work<TOTALS>, const TOTALS: usize>(isa: Isa, work: W, len: usize, groups: Groups<'_>) {
     assert!(work.reaches(len));
-    let isa = groups.isa();
     if len <= NARROW {
         isa.run(ShortRun::<W, TOTALS, true> { work: &work, len, groups });
     } else {

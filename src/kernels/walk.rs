@@ -227,11 +227,6 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     /// Runs the walk on `threads`, with the bits of one.
     #[inline(always)]
     pub(crate) fn run_on(self, threads: Threads) {
-        if let Some(len) = self.cut.short_run()
-            && !self.work.is_of_halves()
-        {
-            return run_short(self.work, len, self.groups);
-        }
         let isa = self.groups.isa();
         match threads.parts(self.cut.elements()) {
             1 => self.run(isa),
@@ -243,6 +238,11 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     #[inline(always)]
     pub(super) fn run(self, isa: Isa) {
         let Walk { work, cut, groups } = self;
+        if let Some(len) = cut.short_run()
+            && !work.is_of_halves()
+        {
+            return run_short(isa, work, len, groups);
+        }
         Piece { isa, work, cut, groups, part: Part::whole(&cut), superblock_totals: None }.run();
     }
 

@@ -120,7 +120,8 @@ impl Grid {
 
     #[inline(always)]
     pub(crate) fn dequantize_short(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
-        run_short(Dequantize::new(codes, values), codes.len(), self.parameters.groups());
+        let groups = self.parameters.groups();
+        run_short(groups.isa(), Dequantize::new(codes, values), codes.len(), groups);
         Ok(())
     }
 
@@ -133,7 +134,11 @@ impl Grid {
         cut: Cut,
         groups: Groups<'_>,
     ) {
-        if IS_SHORT { run_short(work, n, groups) } else { Walk { work, cut, groups }.run_on(self.threads) }
+        if IS_SHORT {
+            run_short(groups.isa(), work, n, groups);
+        } else {
+            Walk { work, cut, groups }.run_on(self.threads);
+        }
     }
 }
 
