@@ -161,7 +161,13 @@ impl Layout {
     #[inline(always)]
     pub(crate) fn cut(&self, n: usize) -> Result<Cut, Error> {
         // The common case by itself: the others cost more than the rest of a short call.
-        if self.extent == Extent::Channels(1) { Ok(Cut::runs(1, n)) } else { self.cut_into_groups(n) }
+        if self.is_one_run() { Ok(Cut::runs(1, n)) } else { self.cut_into_groups(n) }
+    }
+
+    /// Whether every tensor can be cut, and is one run.
+    #[inline(always)]
+    pub(crate) fn is_one_run(&self) -> bool {
+        self.extent == Extent::Channels(1)
     }
 
     fn cut_into_groups(&self, n: usize) -> Result<Cut, Error> {

@@ -39,6 +39,11 @@ impl Dtype {
         }
     }
 
+    #[inline(always)]
+    pub(super) fn is_f32(self) -> bool {
+        self.0.is_none()
+    }
+
     /// As [`Span::of`].
     #[inline(always)]
     pub(super) fn span(self, argument: &'static str, start: *const c_void, n: usize) -> Result<Span, Error> {
@@ -51,7 +56,10 @@ impl Dtype {
     /// As [`Span::of_optional`].
     #[inline(always)]
     pub(super) fn optional_span(self, argument: &'static str, start: *const c_void, n: usize) -> Result<Span, Error> {
-        self.span(argument, start, if start.is_null() { 0 } else { n })
+        match self.0 {
+            None => Span::of_optional(argument, start.cast::<f32>(), n),
+            Some(_) => Span::of_optional(argument, start.cast::<u16>(), n),
+        }
     }
 
     /// # Safety

@@ -20,33 +20,33 @@ impl Span {
     /// Refuses NULL, a misaligned start, and a length that cannot be. Zero elements span nothing, wherever they start.
     #[inline]
     pub(super) fn of<T>(argument: &'static str, start: *const T, n: usize) -> Result<Span, Error> {
-        let start = start as usize;
-        let bytes = n.wrapping_mul(size_of::<T>());
-        // One branch: a short call consists of such checks.
-        let wrong = (start == 0)
-            | !start.is_multiple_of(align_of::<T>())
-            | (n > isize::MAX as usize / size_of::<T>())
-            | (start > usize::MAX - bytes);
         if n == 0 {
-            Ok(Span { argument, start: 0, end: 0 })
-        } else if wrong {
-            Err(refusal(argument, start, align_of::<T>(), n))
-        } else {
-            Ok(Span { argument, start, end: start + bytes })
+            return Ok(Span::nothing(argument));
+        }
+        let start = start as usize;
+        let is_wrong = start == 0 || !start.is_multiple_of(align_of::<T>()) || n > isize::MAX as usize / size_of::<T>();
+        match start.checked_add(n.wrapping_mul(size_of::<T>())) {
+            Some(end) if !is_wrong => Ok(Span { argument, start, end }),
+            _ => Err(refusal(argument, start, align_of::<T>(), n)),
         }
     }
 
     /// As [`Span::of`], for a buffer that may be left out.
     #[inline]
     pub(super) fn of_optional<T>(argument: &'static str, start: *const T, n: usize) -> Result<Span, Error> {
-        Span::of(argument, start, if start.is_null() { 0 } else { n })
+        if start.is_null() { Ok(Span::nothing(argument)) } else { Span::of(argument, start, n) }
+    }
+
+    /// That of no elements.
+    fn nothing(argument: &'static str) -> Span {
+        Span { argument, start: 0, end: 0 }
     }
 
     /// Refuses any shared byte.
     #[inline]
     pub(super) fn apart_from(self, other: Span) -> Result<(), Error> {
         // Of an empty span nothing is below the end.
-        if (self.start < other.end) & (other.start < self.end) {
+        if self.start < other.end && other.start < self.end {
             Err(overlap(self.argument, other.argument))
         } else {
             Ok(())
@@ -56,7 +56,7 @@ impl Span {
     /// Refuses shared bytes, unless both are exactly the same.
     #[inline]
     pub(super) fn same_or_apart_from(self, other: Span) -> Result<(), Error> {
-        if (self.start == other.start) & (self.end == other.end) { Ok(()) } else { self.apart_from(other) }
+        if self.start == other.start && self.end == other.end { Ok(()) } else { self.apart_from(other) }
     }
 }
 

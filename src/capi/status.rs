@@ -4,6 +4,7 @@
 //! leaves no destructor behind can be unloaded.
 
 use crate::error::Error;
+use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
 use std::fmt::{self, Write};
@@ -155,22 +156,29 @@ fn status_of(error: &Error) -> diffquant_status {
 /// `DIFFQUANT_STATUS_INTERNAL`.
 #[inline]
 pub(super) fn report(body: impl FnOnce() -> Result<(), Error>) -> diffquant_status {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => DIFFQUANT_STATUS_OK,
-        Ok(Err(error)) => remember(&error),
-        Err(payload) => {
-            let error = Error::Internal(payload.downcast_ref::<&str>().copied().unwrap_or("a check failed"));
-            // A payload may panic when it is dropped, and there is nobody left to catch that.
-            std::mem::forget(payload);
-            remember(&error)
-        }
-    }
+    // An error is turned into its status inside: where it comes out, a call without one has to move it too.
+    let reported = || match body() {
+        Ok(()) => DIFFQUANT_STATUS_OK,
+        Err(error) => remember(error),
+    };
+    catch_unwind(AssertUnwindSafe(reported)).unwrap_or_else(internal)
 }
 
+/// A panic becomes an error.
 #[cold]
-fn remember(error: &Error) -> diffquant_status {
-    LAST_MESSAGE.with(|message| message.replace(Message::of(error)));
-    status_of(error)
+fn internal(payload: Box<dyn Any + Send>) -> diffquant_status {
+    let error = Error::Internal(payload.downcast_ref::<&str>().copied().unwrap_or("a check failed"));
+    // A payload may panic when it is dropped, and there is nobody left to catch that.
+    std::mem::forget(payload);
+    remember(error)
+}
+
+/// By value: an export has none to drop.
+#[cold]
+#[inline(never)]
+fn remember(error: Error) -> diffquant_status {
+    LAST_MESSAGE.with(|message| message.replace(Message::of(&error)));
+    status_of(&error)
 }
 
 /// Bytes of a message, its NUL included; a longer one is cut.

@@ -15,35 +15,44 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Up to [`BLOCK`] consecutive elements, starting at `start`, of buffers that are as they seem or are staged there.
+/// Up to [`BLOCK`] consecutive elements, starting at `start`, that every buffer has which they are read from or written to, as it seems
+/// or staged. Whoever makes a block has seen to that: to ask each buffer for each block doubles the time of the simplest kernels.
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
     /// Index of the first element.
     start: usize,
     /// How many there are: [`BLOCK`], or fewer in the last block of a run.
     count: usize,
-    /// Whether every buffer is known to have them.
-    is_inside: bool,
+    /// Whether it may be written past the cache.
+    may_bypass: bool,
 }
 
 impl Block {
-    /// The first [`BLOCK`] elements of `start..end`, or all there are.
+    /// The first [`BLOCK`] elements of `start..end`, or all there are. They are not written past the cache, for there are few.
     ///
     /// # Safety
-    /// Where a buffer that it is read from or written to lies in memory as halves, they are staged.
+    /// Every buffer that it is read from or written to [reaches](Input::reaches) `end`.
     #[inline(always)]
     pub(super) unsafe fn first_of(start: usize, end: usize) -> Block {
-        Block { start, count: (end - start).min(BLOCK), is_inside: false }
+        Block { start, count: (end - start).min(BLOCK), may_bypass: false }
     }
 
-    /// The whole block that begins at `start`, without the check of each buffer whether it is there, which doubles the time of the
-    /// simplest kernels.
+    /// The whole block that begins at `start`.
     ///
     /// # Safety
     /// Every buffer that it is read from or written to [reaches](Input::reaches) its end.
     #[inline(always)]
     pub(super) unsafe fn inside(start: usize) -> Block {
-        Block { start, count: BLOCK, is_inside: true }
+        Block { start, count: BLOCK, may_bypass: true }
+    }
+
+    /// As [`inside`](Self::inside), not to be written past the cache.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub(super) unsafe fn cached(start: usize) -> Block {
+        Block { start, count: BLOCK, may_bypass: false }
     }
 
     #[inline(always)]
@@ -56,12 +65,10 @@ impl Block {
         self.count
     }
 
-    /// Panics unless a buffer of `len` elements has the block.
+    /// Whether a buffer of `len` elements has the block.
     #[inline(always)]
-    fn check(self, len: usize) {
-        let is_there = self.start <= len && self.count <= len - self.start;
-        debug_assert!(is_there);
-        assert!(self.is_inside || is_there);
+    fn is_in(self, len: usize) -> bool {
+        self.start <= len && self.count <= len - self.start
     }
 }
 
@@ -199,10 +206,9 @@ impl<'a> Input<'a, f32> {
     /// Reads a block; lanes past its count are 0.
     #[inline(always)]
     pub(super) fn load<V: Vectors>(&self, block: Block) -> V::Block {
-        block.check(self.len);
-        debug_assert!(self.halves.is_none());
-        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised, or `stand_at`, from whose
-        // first element on they are in one piece of memory.
+        debug_assert!(block.is_in(self.len) && self.halves.is_none());
+        // SAFETY: a block is inside the `len` elements that `from_raw` was promised, or `stand_at`, from whose first element on they
+        // are in one piece of memory.
         unsafe {
             let from = self.start.wrapping_add(block.start);
             if block.count == BLOCK { V::load(from) } else { V::load_few(from, block.count) }
@@ -214,16 +220,15 @@ impl Input<'_, i8> {
     /// Reads a block of bytes as floats; lanes past its count are 0.
     #[inline(always)]
     pub(super) fn load_bytes<V: Vectors>(&self, block: Block) -> V::Block {
-        block.check(self.len);
-        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised.
+        debug_assert!(block.is_in(self.len));
+        // SAFETY: a block is inside the `len` elements that `from_raw` was promised.
         unsafe {
             let from = self.start.add(block.start);
             if block.count == BLOCK {
-                return V::from_bytes(&from.cast::<[i8; BLOCK]>().read_unaligned());
+                V::from_bytes(&from.cast::<[i8; BLOCK]>().read_unaligned())
+            } else {
+                V::from_bytes(&read_few(from, block.count))
             }
-            let mut bytes = [0; BLOCK];
-            copy_few(from, bytes.as_mut_ptr(), block.count);
-            V::from_bytes(&bytes)
         }
     }
 }
@@ -394,14 +399,13 @@ impl Output<'_, f32> {
     /// Writes a block; lanes past its count are dropped.
     #[inline(always)]
     pub(super) fn store<V: Vectors>(&mut self, block: Block, lanes: V::Block) {
-        block.check(self.len);
-        debug_assert!(self.halves.is_none());
+        debug_assert!(block.is_in(self.len) && self.halves.is_none());
         // SAFETY: as in `load`.
         unsafe {
             let to = self.start.wrapping_add(block.start);
             if block.count != BLOCK {
                 V::store_few(lanes, to, block.count);
-            } else if !(self.streamed && V::stream(lanes, to)) {
+            } else if !(block.may_bypass && self.streamed && V::stream(lanes, to)) {
                 V::store(lanes, to);
             }
         }
@@ -412,15 +416,14 @@ impl Output<'_, i8> {
     /// Writes a block of bytes; those past its count are dropped.
     #[inline(always)]
     pub(super) fn store_bytes<V: Vectors>(&mut self, block: Block, bytes: V::Bytes) {
-        block.check(self.len);
-        // SAFETY: the check keeps the block inside the `len` elements that `from_raw` was promised; the array is a local
-        // and cannot overlap it.
+        debug_assert!(block.is_in(self.len));
+        // SAFETY: a block is inside the `len` elements that `from_raw` was promised.
         unsafe {
             let to = self.start.add(block.start);
             if block.count == BLOCK {
-                V::store_bytes(bytes, to, self.streamed);
+                V::store_bytes(bytes, to, block.may_bypass && self.streamed);
             } else {
-                copy_few(V::bytes_to_array(bytes).as_ptr(), to, block.count);
+                V::store_few_bytes(bytes, to, block.count);
             }
         }
     }
@@ -442,7 +445,42 @@ impl<'a, T: Copy> From<&'a mut [T]> for Output<'a, T> {
     }
 }
 
-/// Copies at most [`BLOCK`] elements, in powers of two: a call of `memcpy` takes longer than the rest of a short kernel.
+/// Reads fewer than [`BLOCK`] bytes; those past their count are 0. Eight at a time, in a register: from bytes that were put together in
+/// memory, a vector is read only after all of them have arrived there.
+///
+/// # Safety
+/// `from` is valid for reads of `count` bytes.
+#[inline(always)]
+unsafe fn read_few(from: *const i8, count: usize) -> [i8; BLOCK] {
+    let mut words = [0u64; BLOCK / 8];
+    for index in 0..BLOCK / 8 {
+        let (from, mut rest) = (from.wrapping_add(8 * index), count - 8 * index);
+        // SAFETY: the caller's promise; what is read begins at `rest`, less by as much as is read.
+        unsafe {
+            if rest >= 8 {
+                words[index] = u64::from_le(from.cast::<u64>().read_unaligned());
+                continue;
+            }
+            if rest & 1 != 0 {
+                rest -= 1;
+                words[index] = from.add(rest).cast::<u8>().read().into();
+            }
+            if rest & 2 != 0 {
+                rest -= 2;
+                words[index] =
+                    words[index] << 16 | u64::from(u16::from_le(from.add(rest).cast::<u16>().read_unaligned()));
+            }
+            if rest & 4 != 0 {
+                words[index] = words[index] << 32 | u64::from(u32::from_le(from.cast::<u32>().read_unaligned()));
+            }
+        }
+        break;
+    }
+    // SAFETY: both are 32 bytes.
+    unsafe { std::mem::transmute::<[u64; BLOCK / 8], [i8; BLOCK]>(words.map(u64::to_le)) }
+}
+
+/// Copies fewer than [`BLOCK`] elements, in powers of two: a call of `memcpy` takes longer than the rest of a short kernel.
 ///
 /// # Safety
 /// `from` is valid for reads and `to` for writes of `count` elements, which do not overlap.
@@ -458,6 +496,6 @@ pub(super) unsafe fn copy_few<T: Copy>(from: *const T, to: *mut T, count: usize)
             })*
         };
     }
-    copy!(32 16 8 4 2 1);
+    copy!(16 8 4 2 1);
     debug_assert_eq!(done, count);
 }

@@ -5,7 +5,7 @@
 
 use super::sources::{RoomForTable, Row, Splat, TABLE};
 use super::vector::Floats;
-use super::{BLOCK, Vectors};
+use super::{BLOCK, Isa, Vectors};
 use crate::error::Error;
 
 /// Parameters of a group.
@@ -125,7 +125,7 @@ impl Parameters {
     /// As kernels read them.
     #[inline(always)]
     pub(crate) fn groups(&self) -> Groups<'_> {
-        Groups(Some(self))
+        Groups(self)
     }
 }
 
@@ -143,33 +143,33 @@ fn reciprocal_of(step: f32) -> [f32; 2] {
     [inverse, (exact - f64::from(inverse)) as f32]
 }
 
-/// The parameters of every group, borrowed; or none, for kernels that need none.
+/// The parameters of every group, borrowed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Groups<'a>(Option<&'a Parameters>);
+pub(crate) struct Groups<'a>(&'a Parameters);
+
+/// Those of no group.
+static NO_PARAMETERS: Parameters = Parameters { arrays: [const { Vec::new() }; NUMBERS], affine: 0, extraordinary: 0 };
 
 impl<'a> Groups<'a> {
     /// For kernels that need no parameters.
-    pub(crate) const NONE: Groups<'static> = Groups(None);
+    pub(crate) const NONE: Groups<'static> = Groups(&NO_PARAMETERS);
 
     /// Whether a zero point or an offset is not 0.
     #[inline(always)]
     pub(super) fn are_affine(&self) -> bool {
-        self.0.is_some_and(|parameters| parameters.affine > 0)
+        self.0.affine > 0
     }
 
-    /// Whether every step is from 2^-100 to 2^100.
+    /// The instruction set to use: a quotient by multiplication needs steps from 2^-100 to 2^100; the baseline divides.
     #[inline(always)]
-    pub(super) fn are_ordinary(&self) -> bool {
-        self.0.is_none_or(|parameters| parameters.extraordinary == 0)
+    pub(crate) fn isa(&self) -> Isa {
+        if self.0.extraordinary == 0 { Isa::current() } else { Isa::baseline() }
     }
 
     /// One number of every group.
     #[inline(always)]
     fn array(&self, index: usize) -> &'a [f32] {
-        match self.0 {
-            Some(parameters) => &parameters.arrays[index],
-            None => &[],
-        }
+        &self.0.arrays[index]
     }
 
     /// One over the step of a group, as near as f32 has it.

@@ -37,6 +37,7 @@ mod residuals;
 mod rows;
 mod runs;
 mod scaled;
+mod short;
 mod sink;
 mod sources;
 mod stage;
@@ -65,12 +66,14 @@ pub(crate) use quantize_any::{AnyRounding, QuantizeAny};
 pub(crate) use random::Random;
 pub(crate) use reduce::{Extremes, MaxMagnitude, MeanMagnitude};
 pub(crate) use residuals::{Candidates, Residuals};
+pub(crate) use runs::SHORT;
 pub(crate) use scaled::Scaled;
+pub(crate) use short::run_short;
 pub(crate) use statistics::STATISTICS;
 pub use statistics::Statistics;
 pub(crate) use stochastic::GradientsByChance;
 pub(crate) use threads::{HostPool, Threads};
-pub(crate) use walk::Walk;
+pub(crate) use walk::{Walk, Work};
 
 use vector::Vectors;
 #[cfg(target_arch = "x86_64")]

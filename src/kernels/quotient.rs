@@ -14,7 +14,7 @@
 //! every such number and every weight near it.
 //!
 //! It holds for steps from 2^-100 to 2^100, where nothing underflows that matters; tensors with others run on the baseline,
-//! which divides ([`Groups::are_ordinary`](super::Groups::are_ordinary)).
+//! which divides ([`Groups::isa`](super::Groups::isa)).
 
 use super::Vectors;
 use super::sources::Lanes;

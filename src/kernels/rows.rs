@@ -129,7 +129,8 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRows<'_, W, TOTALS> {
         if whole < places.len() {
             let mut room = RoomForLast::uninit();
             let lanes = parameters.last::<V>(places.start + whole..places.end, &mut room);
-            // SAFETY: they are staged.
+            assert!(work.reaches(elements.end));
+            // SAFETY: by the assertion.
             let block = unsafe { Block::first_of(elements.start + whole, elements.end) };
             let terms = masked::<V, W::Join, TOTALS>(work.block::<V, _>(block, &lanes), block);
             // SAFETY: the line, which there is room for, has the place.

@@ -15,7 +15,7 @@ use std::ops::Range;
 const TILE: usize = 16 * BLOCK;
 
 /// Elements of the longest run that is folded in f32.
-pub(super) const SHORT: usize = 8 * BLOCK;
+pub(crate) const SHORT: usize = 8 * BLOCK;
 
 /// Most superblocks in a total.
 pub(super) const SUPERBLOCKS: usize = 256;
@@ -46,38 +46,6 @@ pub(super) struct WalkRuns<'a, W, const TOTALS: usize> {
     pub(super) part: PartOfRuns,
     /// Where the totals of superblocks go.
     pub(super) superblock_totals: Option<Output<'a, [f64; TOTALS]>>,
-}
-
-/// A walk over one short run, not of halves: a call costs more to prepare than it takes.
-pub(super) struct ShortRun<'a, W, const TOTALS: usize> {
-    /// Not by value: to move it takes longer than to read it.
-    pub(super) work: &'a W,
-    pub(super) len: usize,
-    pub(super) groups: Groups<'a>,
-}
-
-impl<W: Work<TOTALS>, const TOTALS: usize> Kernel for ShortRun<'_, W, TOTALS> {
-    #[inline(always)]
-    fn run<V: Vectors>(self) {
-        if !(V::SPECIALISES && W::SPECIALISES) || self.groups.are_affine() {
-            self.walk::<V, true>()
-        } else {
-            self.walk::<V, false>()
-        }
-    }
-}
-
-impl<W: Work<TOTALS>, const TOTALS: usize> ShortRun<'_, W, TOTALS> {
-    #[inline(always)]
-    fn walk<V: Vectors, const AFFINE: bool>(self) {
-        // SAFETY: only this one is given blocks.
-        let mut work = unsafe { self.work.share() };
-        let lanes = self.groups.splat::<V, W::Reads, AFFINE>(0);
-        let mut stripes = Stripes::nothing::<W::Join>();
-        // SAFETY: no tensor of the work is of halves.
-        unsafe { few::<V, _, W, TOTALS>(&mut work, 0..self.len, &lanes, &mut stripes) };
-        work.total(0, self.len, stripes.folded::<W::Join>());
-    }
 }
 
 /// Totals of some groups, so far.
@@ -262,12 +230,13 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         end: usize,
         mut lanes: Splat<V, AFFINE>,
     ) -> Stripes<V, TOTALS> {
+        assert!(self.staged.work.reaches(end));
         let mut stripes = Stripes::nothing::<W::Join>();
         // Whole blocks by themselves: asking each whether it is whole doubles the time of the simplest kernels.
         let whole_end = end - (end - start) % BLOCK;
         self.staged.work.whole_blocks::<V, _, _>(Span::one(start..whole_end), &mut lanes, &mut stripes);
-        // SAFETY: they are staged.
-        unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, whole_end..end, &lanes, &mut stripes) };
+        // SAFETY: by the assertion.
+        unsafe { one_block::<V, _, W, TOTALS>(&mut self.staged.work, whole_end..end, &lanes, &mut stripes) };
         stripes
     }
 
@@ -284,7 +253,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         const PAGE: usize = 4096 / size_of::<f32>();
         let quarter = (end - start) / STREAMS / BLOCK * BLOCK;
         let (apart, step) = if quarter > PAGE { (quarter, BLOCK) } else { (BLOCK, STREAMS * BLOCK) };
-        assert!(self.staged.work.reaches(start + STREAMS * quarter));
+        assert!(self.staged.work.reaches(end));
         // A register for each place: a block for each would be all registers that there are.
         let mut all = [[V::Floats::splat(W::Join::NOTHING); TOTALS]; STREAMS];
         let mut at = start;
@@ -302,7 +271,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         }
         let mut stripes = Stripes::nothing::<W::Join>();
         let rest = start + STREAMS * quarter..end;
-        // SAFETY: they are staged.
+        // SAFETY: by the assertion.
         unsafe { few::<V, _, W, TOTALS>(&mut self.staged.work, rest, &lanes, &mut stripes) };
         for stream in 0..STREAMS {
             for index in 0..TOTALS {
@@ -316,7 +285,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
 /// Walks few elements of one group; their terms are joined to what there is.
 ///
 /// # Safety
-/// Where the work has tensors of halves, the elements are staged.
+/// The work [reaches](Work::reaches) their end.
 #[inline(always)]
 unsafe fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
     work: &mut W,
@@ -324,13 +293,28 @@ unsafe fn few<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
     lanes: &L,
     stripes: &mut Stripes<V, TOTALS>,
 ) {
-    let mut at = elements.start;
-    while at < elements.end {
+    for start in elements.clone().step_by(BLOCK) {
         // SAFETY: the caller's promise.
-        let block = unsafe { Block::first_of(at, elements.end) };
+        unsafe { one_block::<V, _, W, TOTALS>(work, start..elements.end, lanes, stripes) };
+    }
+}
+
+/// Walks the first block of some elements of one group, if there is one; its terms are joined to what there is.
+///
+/// # Safety
+/// The work [reaches](Work::reaches) their end.
+#[inline(always)]
+pub(super) unsafe fn one_block<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const TOTALS: usize>(
+    work: &mut W,
+    elements: Range<usize>,
+    lanes: &L,
+    stripes: &mut Stripes<V, TOTALS>,
+) {
+    if elements.start < elements.end {
+        // SAFETY: the caller's promise.
+        let block = unsafe { Block::first_of(elements.start, elements.end) };
         let terms = masked::<V, W::Join, TOTALS>(work.block::<V, L>(block, lanes), block);
         stripes.join_lanes::<W::Join>(&terms);
-        at += block.count();
     }
 }
 

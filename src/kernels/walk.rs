@@ -23,11 +23,12 @@ use super::buffer::Block;
 use super::cut::{Cut, Rows, Runs, Span};
 use super::groups::{Groups, Reads};
 use super::rows::{Lines, PartOfRows, WalkRows};
-use super::runs::{PartOfRuns, SUPERBLOCKS, ShortRun, WalkRuns, superblock_length};
+use super::runs::{PartOfRuns, SUPERBLOCKS, WalkRuns, superblock_length};
+use super::short::run_short;
 use super::sink::Sink;
 use super::sources::{Lanes, Source};
 use super::stage::{Room, Stage, Staged};
-use super::vector::{Floats, SEVERAL};
+use super::vector::{Floats, SEVERAL, ones};
 use super::{BLOCK, Isa, Output, Threads, Vectors};
 
 /// How two numbers become one total.
@@ -229,13 +230,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     /// Runs the walk on `threads`, with the bits of one.
     #[inline(always)]
     pub(crate) fn run_on(self, threads: Threads) {
-        // A quotient by multiplication needs ordinary steps; the baseline divides.
-        let isa = if self.groups.are_ordinary() { Isa::current() } else { Isa::baseline() };
-        if let Some(len) = self.cut.short_run()
-            && !self.work.is_of_halves()
-        {
-            return isa.run(ShortRun { work: &self.work, len, groups: self.groups });
-        }
+        let isa = self.groups.isa();
         match threads.parts(self.cut.elements()) {
             1 => self.run(isa),
             parts => self.run_divided(isa, threads, parts),
@@ -246,6 +241,11 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Walk<'_, W, TOTALS> {
     #[inline(always)]
     pub(super) fn run(self, isa: Isa) {
         let Walk { work, cut, groups } = self;
+        if let Some(len) = cut.short_run()
+            && !work.is_of_halves()
+        {
+            return run_short(isa, work, len, groups);
+        }
         Piece { isa, work, cut, groups, part: Part::whole(&cut), superblock_totals: None }.run();
     }
 
@@ -363,17 +363,6 @@ fn divide(cut: &Cut, totals: bool, parts: usize, each: &mut dyn FnMut(usize, &(d
     }
 }
 
-/// Ones for as many lanes as a block has, zeros for as many more.
-static LANES: [u32; 2 * BLOCK] = {
-    let mut lanes = [0; 2 * BLOCK];
-    let mut lane = 0;
-    while lane < BLOCK {
-        lanes[lane] = u32::MAX;
-        lane += 1;
-    }
-    lanes
-};
-
 /// Nothing in the lanes past a block's count.
 #[inline(always)]
 pub(super) fn masked<V: Vectors, J: Join, const TOTALS: usize>(
@@ -381,9 +370,7 @@ pub(super) fn masked<V: Vectors, J: Join, const TOTALS: usize>(
     block: Block,
 ) -> [V::Block; TOTALS] {
     if TOTALS > 0 && block.count() < BLOCK {
-        let ones = &LANES[BLOCK - block.count()..2 * BLOCK - block.count()];
-        // SAFETY: the slice has a block of floats.
-        let mask = unsafe { V::load(ones.as_ptr().cast()) };
+        let mask = ones::<V>(block.count());
         for index in 0..TOTALS {
             for register in 0..V::REGISTERS {
                 terms[index][register] = terms[index][register].and(mask[register]);

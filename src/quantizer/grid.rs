@@ -24,6 +24,8 @@ pub struct Grid {
     pub(super) parameter: Parameter,
     pub(super) bits: u32,
     range: CodeRange,
+    /// Those of the range.
+    pub(super) bounds: CodeBounds,
     symmetric: bool,
     pub(super) rounding: RoundingMode,
     pub(super) seed: Seed,
@@ -78,6 +80,7 @@ impl Grid {
             parameter,
             bits,
             range: CodeRange::Full,
+            bounds: CodeRange::Full.bounds(bits),
             symmetric: true,
             rounding: RoundingMode::HalfAway,
             seed: Seed::default(),
@@ -155,8 +158,9 @@ impl Grid {
     }
 
     /// The smallest and the largest code.
+    #[inline]
     pub(crate) fn bounds(&self) -> CodeBounds {
-        self.range.bounds(self.bits)
+        self.bounds
     }
 
     /// The zero point of a group that has none of its own.
@@ -170,7 +174,7 @@ impl Grid {
 
     /// Changes the codes that are used. Zero points go back to the range's.
     pub(crate) fn set_code_range(&mut self, range: CodeRange) {
-        self.range = range;
+        (self.range, self.bounds) = (range, range.bounds(self.bits));
         self.reset_zero_points();
     }
 

@@ -161,18 +161,18 @@ impl Grid {
         if self.is_stochastic() || self.non_finite == NonFinite::Propagate {
             self.quantize_any::<0>(cut, groups, w, (codes, values), None);
         } else {
-            self.quantize(cut, groups, w, codes, values);
+            self.quantize::<false>(cut, groups, w, codes, values);
         }
     }
 
     #[inline(never)]
     fn weight_gradient_apart(&self, cut: Cut, w: Input<'_, f32>, grad_out: Input<'_, f32>, grad_w: Output<'_, f32>) {
-        self.weight_gradient(cut, w, None, grad_out, grad_w);
+        self.weight_gradient::<false>(cut, w, None, grad_out, grad_w);
     }
 
     #[inline(never)]
     fn scale_gradient_apart(&self, cut: Cut, w: Input<'_, f32>, grad_out: Input<'_, f32>, gradients: Gradients<'_>) {
-        self.scale_gradient(cut, w, grad_out, gradients);
+        self.scale_gradient::<false>(cut, w, grad_out, gradients);
     }
 
     /// Whether the gradient of a weight is that of its value, to which no rotation matters.

@@ -6,8 +6,8 @@ use crate::calibrate;
 use crate::error::Error;
 use crate::kernels::{
     AnyEstimator, Clipped, Cut, Dequantize, EstimatorKind, Ewgs, EwgsSigned, Factor, Gradients, GradientsByChance,
-    Groups, Input, Lsq, Output, Parameters, PassThrough, Quantize, QuantizeAny, RangeClipped, STATISTICS,
-    ScaleGradient, Statistics, Threads, Walk, WeightGradient,
+    Groups, Input, Lsq, Output, Parameters, PassThrough, Quantize, QuantizeAny, RangeClipped, SHORT, STATISTICS,
+    ScaleGradient, Statistics, Threads, Walk, WeightGradient, Work, run_short,
 };
 use crate::ste::SteVariant;
 
@@ -70,6 +70,78 @@ fn run_gradients_by_chance(walk: Walk<'_, GradientsByChance<'_>, 2>, threads: Th
     walk.run_on(threads);
 }
 
+/// What the C ABI calls for short tensors of f32. Inlined into its exports, where the lengths and types of all tensors are known, a
+/// call is prepared by little more than its checks.
+impl Grid {
+    /// Whether tensors of `n` floats are for the functions whose names end in `_short`: one short run, and no rare way.
+    #[inline(always)]
+    pub(crate) fn is_short(&self, n: usize) -> bool {
+        self.layout.is_one_run()
+            && (1..=SHORT).contains(&n)
+            && !self.incoherent
+            && !self.is_stochastic()
+            && self.non_finite == NonFinite::Zero
+    }
+
+    #[inline(always)]
+    pub(crate) fn forward_short(
+        &self,
+        w: Input<'_, f32>,
+        codes: Option<Output<'_, i8>>,
+        values: Option<Output<'_, f32>>,
+    ) -> Result<(), Error> {
+        self.quantize::<true>(Cut::runs(1, w.len()), self.parameters.groups(), w, codes, values);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn backward_short(
+        &self,
+        w: Input<'_, f32>,
+        values: Option<Input<'_, f32>>,
+        grad_out: Input<'_, f32>,
+        grad_w: Output<'_, f32>,
+    ) -> Result<(), Error> {
+        self.weight_gradient::<true>(Cut::runs(1, w.len()), w, values, grad_out, grad_w);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn backward_scale_short(
+        &self,
+        w: Input<'_, f32>,
+        grad_out: Input<'_, f32>,
+        gradients: Gradients<'_>,
+    ) -> Result<(), Error> {
+        self.check_offsets(&gradients)?;
+        self.scale_gradient::<true>(Cut::runs(1, w.len()), w, grad_out, gradients);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn dequantize_short(&self, codes: Input<'_, i8>, values: Output<'_, f32>) -> Result<(), Error> {
+        let groups = self.parameters.groups();
+        run_short(groups.isa(), Dequantize::new(codes, values), codes.len(), groups);
+        Ok(())
+    }
+
+    /// Runs a kernel over `n` elements, which are known to be one short run or may be cut in any way.
+    #[inline(always)]
+    fn walk<W: Work<TOTALS>, const TOTALS: usize, const IS_SHORT: bool>(
+        &self,
+        work: W,
+        n: usize,
+        cut: Cut,
+        groups: Groups<'_>,
+    ) {
+        if IS_SHORT {
+            run_short(groups.isa(), work, n, groups);
+        } else {
+            Walk { work, cut, groups }.run_on(self.threads);
+        }
+    }
+}
+
 // What is `pub(crate)` is not marked for inlining: through the provided methods of the public trait, each crate that uses one would
 // compile the kernels again.
 impl Grid {
@@ -85,7 +157,7 @@ impl Grid {
         if self.incoherent || self.is_stochastic() || self.non_finite != NonFinite::Zero {
             return self.forward_any(cut, w, codes, values);
         }
-        self.quantize(cut, self.parameters.groups(), w, codes, values);
+        self.quantize::<false>(cut, self.parameters.groups(), w, codes, values);
         Ok(())
     }
 
@@ -108,7 +180,7 @@ impl Grid {
 
     /// Quantizes what is checked, to nearest.
     #[inline(always)]
-    pub(super) fn quantize(
+    pub(super) fn quantize<const IS_SHORT: bool>(
         &self,
         cut: Cut,
         groups: Groups<'_>,
@@ -117,7 +189,7 @@ impl Grid {
         values: Option<Output<'_, f32>>,
     ) {
         let work = Quantize::new(w, codes, values, self.bounds(), self.nearest());
-        Walk { work, cut, groups }.run_on(self.threads);
+        self.walk::<_, 0, IS_SHORT>(work, w.len(), cut, groups);
     }
 
     /// Quantizes what is checked, in whichever way.
@@ -206,12 +278,12 @@ impl Grid {
         if self.rotates(n) {
             return self.backward_rotated(cut, w, grad_out, grad_w);
         }
-        self.weight_gradient(cut, w, values, grad_out, grad_w);
+        self.weight_gradient::<false>(cut, w, values, grad_out, grad_w);
         Ok(())
     }
 
     #[inline(always)]
-    pub(super) fn weight_gradient(
+    pub(super) fn weight_gradient<const IS_SHORT: bool>(
         &self,
         cut: Cut,
         w: Input<'_, f32>,
@@ -228,9 +300,9 @@ impl Grid {
         with_estimator!(self.ste, |estimator| {
             let work = WeightGradient::new(w, values, grad_out, grad_w, bounds, rounding, estimator);
             if work.ignores_groups() {
-                Walk { work, cut: Cut::runs(1, w.len()), groups: Groups::NONE }.run_on(self.threads);
+                self.walk::<_, 0, IS_SHORT>(work, w.len(), Cut::runs(1, w.len()), Groups::NONE);
             } else {
-                Walk { work, cut, groups: self.parameters.groups() }.run_on(self.threads);
+                self.walk::<_, 0, IS_SHORT>(work, w.len(), cut, self.parameters.groups());
             }
         });
     }
@@ -246,46 +318,53 @@ impl Grid {
         check_optional("grad_w", gradients.weights.as_ref().map(Output::len), w.len())?;
         check_length("grad_scale", gradients.scales.len(), self.groups())?;
         check_optional("grad_offset", gradients.offsets.as_ref().map(Output::len), self.groups())?;
-        if gradients.offsets.is_some() && !self.ste.reads_range() {
-            let property = "gradient of the offset";
-            return Err(Error::NotApplicable { property, kind: "an estimator that ignores the range of codes" });
-        }
+        self.check_offsets(&gradients)?;
         if w.len() == 0 {
             return Ok(());
         }
         if self.rotates(w.len()) {
             return self.backward_scale_rotated(cut, w, grad_out, gradients);
         }
-        self.scale_gradient(cut, w, grad_out, gradients);
+        self.scale_gradient::<false>(cut, w, grad_out, gradients);
+        Ok(())
+    }
+
+    /// Refuses gradients of offsets where there are none.
+    #[inline(always)]
+    fn check_offsets(&self, gradients: &Gradients<'_>) -> Result<(), Error> {
+        if gradients.offsets.is_some() && !self.ste.reads_range() {
+            let property = "gradient of the offset";
+            return Err(Error::NotApplicable { property, kind: "an estimator that ignores the range of codes" });
+        }
         Ok(())
     }
 
     #[inline(always)]
-    pub(super) fn scale_gradient(
+    pub(super) fn scale_gradient<const IS_SHORT: bool>(
         &self,
         cut: Cut,
         w: Input<'_, f32>,
         grad_out: Input<'_, f32>,
         gradients: Gradients<'_>,
     ) {
-        let (bounds, rounding, threads) = (self.bounds(), self.nearest(), self.threads);
+        let (bounds, rounding) = (self.bounds(), self.nearest());
         let levels = if self.ste.reads_range() { f64::from(bounds.max) } else { f64::from(self.num_levels()) };
         let factor = Factor { numerator: f64::from(self.parameter.step_per_scale()), levels };
         let groups = self.parameters.groups();
         if self.is_stochastic() {
             let estimator = any_estimator(self.ste);
             let work = GradientsByChance::new(w, grad_out, gradients, factor, bounds, self.random(), estimator);
-            return run_gradients_by_chance(Walk { work, cut, groups }, threads);
+            return run_gradients_by_chance(Walk { work, cut, groups }, self.threads);
         }
         if gradients.offsets.is_some() {
             with_ranged_estimator!(self.ste, |estimator| {
                 let work = ScaleGradient::<_, 2>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
-                Walk { work, cut, groups }.run_on(threads);
+                self.walk::<_, 2, IS_SHORT>(work, w.len(), cut, groups);
             });
         } else {
             with_estimator!(self.ste, |estimator| {
                 let work = ScaleGradient::<_, 1>::new(w, grad_out, gradients, factor, bounds, rounding, estimator);
-                Walk { work, cut, groups }.run_on(threads);
+                self.walk::<_, 1, IS_SHORT>(work, w.len(), cut, groups);
             });
         }
     }

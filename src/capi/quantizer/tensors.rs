@@ -1,5 +1,8 @@
 //! The work on tensors: forward, backward, dequantize. Functions that are the same for every type of element are inlined, so that
 //! those on float do not ask for the type.
+//!
+//! Calls on short tensors of float have a way of their own into the engine ([`Grid::is_short`](crate::quantizer::Grid::is_short)). Where
+//! the two ways part, each makes its tensors itself: those of both would lie in memory, in pieces, and be copied before they got there.
 
 use super::diffquant_quantizer;
 use crate::capi::dtype::Dtype;
@@ -50,9 +53,14 @@ pub(super) unsafe fn forward(
     check_forward(dtype, w, n, codes, values)?;
     // SAFETY: the caller's promise; the spans were compared.
     unsafe {
-        let quantizer = pointer::handle("quantizer", quantizer)?;
-        let (codes, values) = (pointer::optional_output(codes, n), dtype.optional_output(values, n));
-        quantizer.0.forward(dtype.input(w, n), codes, values)
+        let grid = &pointer::handle("quantizer", quantizer)?.0;
+        let (w, codes, values) =
+            (|| dtype.input(w, n), || pointer::optional_output(codes, n), || dtype.optional_output(values, n));
+        if dtype.is_f32() && grid.is_short(n) {
+            grid.forward_short(w(), codes(), values())
+        } else {
+            grid.forward(w(), codes(), values())
+        }
     }
 }
 
@@ -118,9 +126,14 @@ pub(super) unsafe fn backward(
     grad_w_span.same_or_apart_from(dtype.span("grad_out", grad_out, n)?)?;
     // SAFETY: the caller's promise; the spans were compared.
     unsafe {
-        let quantizer = pointer::handle("quantizer", quantizer)?;
-        let (w, grad_out) = (dtype.input(w, n), dtype.input(grad_out, n));
-        quantizer.0.backward(w, dtype.optional_input(values, n), grad_out, dtype.output(grad_w, n))
+        let grid = &pointer::handle("quantizer", quantizer)?.0;
+        let (w, values) = (|| dtype.input(w, n), || dtype.optional_input(values, n));
+        let (grad_out, grad_w) = (|| dtype.input(grad_out, n), || dtype.output(grad_w, n));
+        if dtype.is_f32() && grid.is_short(n) {
+            grid.backward_short(w(), values(), grad_out(), grad_w())
+        } else {
+            grid.backward(w(), values(), grad_out(), grad_w())
+        }
     }
 }
 
@@ -265,11 +278,11 @@ pub(super) unsafe fn backward_scale(
     (grad_scale, grad_offset): (*mut f32, Option<*mut f32>),
 ) -> Result<(), Error> {
     // SAFETY: the caller's promise.
-    let quantizer = unsafe { pointer::handle("quantizer", quantizer) }?;
+    let grid = unsafe { &pointer::handle("quantizer", quantizer)?.0 };
     if n == 0 {
         return Ok(());
     }
-    let count = quantizer.0.groups();
+    let count = grid.groups();
     let w_span = dtype.span("w", w, n)?;
     let grad_out_span = dtype.span("grad_out", grad_out, n)?;
     let grad_w_span = dtype.optional_span("grad_w", grad_w, n)?;
@@ -287,12 +300,17 @@ pub(super) unsafe fn backward_scale(
     }
     // SAFETY: the caller's promise; the spans were compared.
     unsafe {
-        let gradients = Gradients {
+        let (w, grad_out) = (|| dtype.input(w, n), || dtype.input(grad_out, n));
+        let gradients = || Gradients {
             weights: dtype.optional_output(grad_w, n),
             scales: pointer::output(grad_scale, count),
             offsets: grad_offset.map(|grad_offset| pointer::output(grad_offset, count)),
         };
-        quantizer.0.backward_scale(dtype.input(w, n), dtype.input(grad_out, n), gradients)
+        if dtype.is_f32() && grid.is_short(n) {
+            grid.backward_scale_short(w(), grad_out(), gradients())
+        } else {
+            grid.backward_scale(w(), grad_out(), gradients())
+        }
     }
 }
 
@@ -330,7 +348,12 @@ pub(super) unsafe fn dequantize(
     dtype.span("values", values, n)?.apart_from(Span::of("codes", codes, n)?)?;
     // SAFETY: the caller's promise; the spans were compared.
     unsafe {
-        let quantizer = pointer::handle("quantizer", quantizer)?;
-        quantizer.0.dequantize(pointer::input(codes, n), dtype.output(values, n))
+        let grid = &pointer::handle("quantizer", quantizer)?.0;
+        let (codes, values) = (|| pointer::input(codes, n), || dtype.output(values, n));
+        if dtype.is_f32() && grid.is_short(n) {
+            grid.dequantize_short(codes(), values())
+        } else {
+            grid.dequantize(codes(), values())
+        }
     }
 }

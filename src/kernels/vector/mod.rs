@@ -6,8 +6,10 @@
 //!
 //! - `x86`: SSE2 (the baseline of x86-64), AVX2 with FMA, AVX-512.
 //! - `neon`: NEON (the baseline of aarch64).
+//! - `narrow`: the first register of any of them, for fewer elements than it has lanes.
 //! - `plain`: arrays, for every other target, and in tests a second opinion on this one.
 
+mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
@@ -17,6 +19,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(super) use narrow::Narrow;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Avx2, Avx512};
 
@@ -41,6 +44,25 @@ pub(super) const SEVERAL: usize = 8;
 /// 1.5 * 2^23: a sum with it has no bits left for a fraction, so the addition rounds, half to even.
 #[cfg(any(test, not(target_arch = "aarch64")))]
 const NO_FRACTION: f32 = 12_582_912.0;
+
+/// Ones for as many lanes as a block has, zeros for as many more.
+static ONES: [u32; 2 * BLOCK] = {
+    let mut lanes = [0; 2 * BLOCK];
+    let mut lane = 0;
+    while lane < BLOCK {
+        lanes[lane] = u32::MAX;
+        lane += 1;
+    }
+    lanes
+};
+
+/// Ones in the first `count` lanes, at most a block, zeros in the others.
+#[inline(always)]
+pub(super) fn ones<V: Vectors>(count: usize) -> V::Block {
+    let ones = &ONES[BLOCK - count..2 * BLOCK - count];
+    // SAFETY: the slice has a block of floats.
+    unsafe { V::load(ones.as_ptr().cast()) }
+}
 
 /// A register of f32 lanes. Methods are `#[inline(always)]`; those of an instruction set run only where it was detected.
 pub(crate) trait Floats: Copy {
@@ -172,13 +194,13 @@ pub(crate) trait Vectors: Copy {
 
     fn splat(number: f32) -> Self::Block;
 
-    /// Reads `count` floats, at most a block; lanes past them are 0.
+    /// Reads `count` floats, fewer than a block; lanes past them are 0.
     ///
     /// # Safety
     /// `from` is valid for reads of them.
     unsafe fn load_few(from: *const f32, count: usize) -> Self::Block;
 
-    /// Writes the first `count` floats, at most a block.
+    /// Writes the first `count` floats, fewer than a block.
     ///
     /// # Safety
     /// `to` is valid for writes of them.
@@ -199,8 +221,11 @@ pub(crate) trait Vectors: Copy {
     /// `to` is valid for writes of it.
     unsafe fn store_bytes(bytes: Self::Bytes, to: *mut i8, streamed: bool);
 
-    /// The bytes in memory.
-    fn bytes_to_array(bytes: Self::Bytes) -> [i8; BLOCK];
+    /// Writes the first `count` bytes, fewer than a block.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of them.
+    unsafe fn store_few_bytes(bytes: Self::Bytes, to: *mut i8, count: usize);
 
     /// Bytes as floats.
     fn from_bytes(bytes: &[i8; BLOCK]) -> Self::Block;

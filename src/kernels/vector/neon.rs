@@ -214,11 +214,13 @@ impl Vectors for Neon {
     }
 
     #[inline(always)]
-    fn bytes_to_array(bytes: Self::Bytes) -> [i8; BLOCK] {
+    unsafe fn store_few_bytes(bytes: Self::Bytes, to: *mut i8, count: usize) {
         let mut array = [0; BLOCK];
-        // SAFETY: the array has a block of bytes.
-        unsafe { Self::store_bytes(bytes, array.as_mut_ptr(), false) };
-        array
+        // SAFETY: the array has a block of bytes; the caller's promise.
+        unsafe {
+            Self::store_bytes(bytes, array.as_mut_ptr(), false);
+            copy_few(array.as_ptr(), to, count);
+        }
     }
 
     #[inline(always)]

@@ -276,8 +276,9 @@ impl Vectors for Plain {
     }
 
     #[inline(always)]
-    fn bytes_to_array(bytes: Self::Bytes) -> [i8; BLOCK] {
-        bytes
+    unsafe fn store_few_bytes(bytes: Self::Bytes, to: *mut i8, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, count.min(BLOCK)) };
     }
 
     #[inline(always)]

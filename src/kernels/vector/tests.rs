@@ -62,7 +62,7 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
         }
         results.push(V::to_array(block).to_vec());
     }
-    for count in [0, 1, 7, 8, 15, 16, 17, 31, 32] {
+    for count in 0..BLOCK {
         let mut room = [7.0f32; BLOCK + 1];
         // SAFETY: the room has a block and one, the block one.
         unsafe {
@@ -83,7 +83,12 @@ fn everything<V: Vectors>(a: &[f32; BLOCK], b: &[f32; BLOCK]) -> Vec<Vec<u32>> {
         rounded[register] = numbers[register].rounded().plus(V::Floats::splat(0.0));
     }
     results.extend([V::to_array(whole).to_vec(), V::to_array(floats).to_vec(), V::to_array(rounded).to_vec()]);
-    results.push(V::bytes_to_array(V::to_bytes(whole)).map(f32::from).to_vec());
+    for count in 0..BLOCK {
+        let mut room = [7i8; BLOCK];
+        // SAFETY: the room has a block.
+        unsafe { V::store_few_bytes(V::to_bytes(whole), room.as_mut_ptr(), count) };
+        results.push(room.map(f32::from).to_vec());
+    }
     results.push(vec![f32::from(u8::from(V::has_nan(first))), f32::from(u8::from(V::has_nan(numbers)))]);
     for lane in 0..BLOCK {
         let mut one = [1.0; BLOCK];

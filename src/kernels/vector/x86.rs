@@ -1,7 +1,7 @@
 //! Vectors of x86-64. The types of an instruction set are to be named only in a function that enables it: that is the promise
 //! on which every SAFETY comment here rests.
 
-use super::{BLOCK, Floats, NO_FRACTION, SEVERAL, Vectors};
+use super::{BLOCK, Floats, NO_FRACTION, SEVERAL, Vectors, ones};
 use crate::kernels::buffer::copy_few;
 use crate::kernels::random::{Start, draw_avx2, draw_avx512, draw_sse2};
 use std::arch::x86_64::*;
@@ -337,11 +337,67 @@ macro_rules! halves_of_bytes {
         }
 
         #[inline(always)]
-        fn bytes_to_array(bytes: Self::Bytes) -> [i8; BLOCK] {
-            // SAFETY: both are 32 bytes.
-            unsafe { std::mem::transmute::<[__m128i; 2], [i8; BLOCK]>(bytes) }
+        unsafe fn store_few_bytes(bytes: Self::Bytes, to: *mut i8, count: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { store_few_bytes(bytes[0], bytes[1], to, count) };
         }
     };
+}
+
+/// Writes the first `count` bytes, fewer than 32, of two registers: in powers of two, from registers, as what was stored to an
+/// array would have to be waited for.
+///
+/// # Safety
+/// `to` is valid for writes of them.
+#[inline(always)]
+unsafe fn store_few_bytes(low: __m128i, high: __m128i, mut to: *mut i8, count: usize) {
+    let mut few = low;
+    // SAFETY: the caller's promise; the powers of two in `count` add up to it. SSE2 is part of x86-64.
+    unsafe {
+        if count & 16 != 0 {
+            _mm_storeu_si128(to.cast(), few);
+            (to, few) = (to.add(16), high);
+        }
+        if count & 8 != 0 {
+            _mm_storel_epi64(to.cast(), few);
+            (to, few) = (to.add(8), _mm_unpackhi_epi64(few, few));
+        }
+        let mut few = _mm_cvtsi128_si64(few);
+        if count & 4 != 0 {
+            to.cast::<u32>().write_unaligned(few as u32);
+            (to, few) = (to.add(4), few >> 32);
+        }
+        if count & 2 != 0 {
+            to.cast::<u16>().write_unaligned(few as u16);
+            (to, few) = (to.add(2), few >> 16);
+        }
+        if count & 1 != 0 {
+            to.write(few as i8);
+        }
+    }
+}
+
+/// Writes the first `count` floats, fewer than eight, of two registers of four. As above.
+///
+/// # Safety
+/// `to` is valid for writes of them.
+#[inline(always)]
+unsafe fn store_few_floats(low: __m128, high: __m128, mut to: *mut f32, count: usize) {
+    let mut few = low;
+    // SAFETY: as above.
+    unsafe {
+        if count & 4 != 0 {
+            _mm_storeu_ps(to, few);
+            (to, few) = (to.add(4), high);
+        }
+        if count & 2 != 0 {
+            _mm_storel_epi64(to.cast(), _mm_castps_si128(few));
+            (to, few) = (to.add(2), _mm_movehl_ps(few, few));
+        }
+        if count & 1 != 0 {
+            _mm_store_ss(to, few);
+        }
+    }
 }
 
 /// The baseline of x86-64.
@@ -427,16 +483,6 @@ impl Vectors for Sse2 {
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Avx2;
 
-/// The first `count` lanes of a block from its register `register` on, as AVX2 takes masks.
-#[inline(always)]
-fn mask_of_few(register: usize, count: usize) -> __m256i {
-    // SAFETY: the module's promise.
-    unsafe {
-        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32 - 8 * register as i32), lanes)
-    }
-}
-
 impl Vectors for Avx2 {
     type Floats = __m256;
     type Block = [__m256; 4];
@@ -458,22 +504,34 @@ impl Vectors for Avx2 {
 
     #[inline(always)]
     unsafe fn load_few(from: *const f32, count: usize) -> Self::Block {
-        let mut block = Self::splat(0.0);
+        let mut block = ones::<Self>(count);
         for register in 0..4 {
-            let mask = mask_of_few(register, count);
             // SAFETY: the caller's promise; lanes without a mask are not read. The pointer may be past the end, where no
             // lane has one.
-            block[register] = unsafe { _mm256_maskload_ps(from.wrapping_add(8 * register), mask) };
+            block[register] =
+                unsafe { _mm256_maskload_ps(from.wrapping_add(8 * register), _mm256_castps_si256(block[register])) };
         }
         block
     }
 
     #[inline(always)]
-    unsafe fn store_few(block: Self::Block, to: *mut f32, count: usize) {
-        // A masked store takes dozens of cycles on some processors (AMD's before Zen 4).
-        let array = Self::to_array(block);
-        // SAFETY: the caller's promise.
-        unsafe { copy_few(array.as_ptr(), to, count) };
+    unsafe fn store_few(block: Self::Block, mut to: *mut f32, count: usize) {
+        // In powers of two: a masked store takes dozens of cycles on some processors (AMD's before Zen 4).
+        let [mut few, next, third, fourth] = block;
+        let mut last = next;
+        // SAFETY: the caller's promise, and the module's; the powers of two in `count` add up to it.
+        unsafe {
+            if count & 16 != 0 {
+                few.store(to);
+                next.store(to.add(8));
+                (to, few, last) = (to.add(16), third, fourth);
+            }
+            if count & 8 != 0 {
+                few.store(to);
+                (to, few) = (to.add(8), last);
+            }
+            store_few_floats(_mm256_castps256_ps128(few), _mm256_extractf128_ps::<1>(few), to, count);
+        }
     }
 
     #[inline(always)]
@@ -511,9 +569,9 @@ impl Vectors for Avx2 {
     }
 
     #[inline(always)]
-    fn bytes_to_array(bytes: Self::Bytes) -> [i8; BLOCK] {
-        // SAFETY: both are 32 bytes.
-        unsafe { std::mem::transmute::<__m256i, [i8; BLOCK]>(bytes) }
+    unsafe fn store_few_bytes(bytes: Self::Bytes, to: *mut i8, count: usize) {
+        // SAFETY: the module's promise, and the caller's.
+        unsafe { store_few_bytes(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes), to, count) };
     }
 
     #[inline(always)]
