@@ -229,6 +229,7 @@ TEST(a_text_that_no_observer_has_written_is_refused) {
         {HISTOGRAM("[0,2],[2032,3],[14340,1]"), "14340"}, /* 6148, were its bits those of a float */
     };
     for (size_t i = 0; i < COUNT(no_bins); i++) {
+        check_context("bin %s", no_bins[i].bin);
         CHECK_JSON_REFUSED(no_bins[i].text, strlen(no_bins[i].text), DIFFQUANT_STATUS_INVALID_JSON, no_bins[i].bin);
     }
     diffquant_observer_free(parsed(HISTOGRAM(BINS)));
