@@ -68,7 +68,7 @@ fuzz: ## run each fuzz target for SECONDS=60
 	scripts/fuzz.sh $(SECONDS)
 
 COUNT ?= 200
-mutants: ## break COUNT=200 places of the library, one at a time, and count how often the tests notice; an hour or so
+mutants: ## break COUNT=200 places of the library, one at a time, and count how often the tests notice; half an hour or so
 	scripts/setup.sh test
 	python3 scripts/mutants.py $(COUNT)
 

@@ -218,6 +218,20 @@ TEST(a_text_that_no_observer_has_written_is_refused) {
         check_context("text %zu: %s", i, texts[i]);
         CHECK_JSON_REFUSED(texts[i], strlen(texts[i]), DIFFQUANT_STATUS_INVALID_JSON, "JSON");
     }
+    /* A bin that there is none of is named, be it one for lack of which the range is wrong, too. */
+    static const struct {
+        const char *text, *bin;
+    } no_bins[] = {
+        {HISTOGRAM("[0,2],[2032,2],[4080,1],[6148,1]"), "4080"},
+        {HISTOGRAM("[0,2],[2032,3],[6148,1],[8176,1]"), "8176"},
+        {HISTOGRAM("[0,2],[2032,3],[6148,1],[8191,1]"), "8191"},
+        {HISTOGRAM("[0,2],[2032,3],[6148,1],[8192,1]"), "8192"},
+        {HISTOGRAM("[0,2],[2032,3],[14340,1]"), "14340"}, /* 6148, were its bits those of a float */
+    };
+    for (size_t i = 0; i < COUNT(no_bins); i++) {
+        check_context("bin %s", no_bins[i].bin);
+        CHECK_JSON_REFUSED(no_bins[i].text, strlen(no_bins[i].text), DIFFQUANT_STATUS_INVALID_JSON, no_bins[i].bin);
+    }
     diffquant_observer_free(parsed(HISTOGRAM(BINS)));
 }
 

@@ -3,20 +3,26 @@
 
     scripts/mutants.py [COUNT] [--seed SEED] [--only NUMBER...] [--jobs JOBS]
 
-One build holds every mutant (see mutants/), and a variable wakes one. COUNT of them, 200 unless told otherwise, are drawn by SEED; of
-each, the tests below run one after the other until one fails or takes too long, which kills the mutant. Survivors are printed, and the
-share that was killed for each part of the source. It fails when that is less than 95 % of them all.
+One build holds every mutant (see mutants/), and a variable wakes one. Each test runs once without a mutant, and tells which it comes by;
+then COUNT mutants, 200 unless told otherwise, are drawn by SEED, and of each the tests that come by it run, the quickest first, until
+one fails or takes too long, which kills the mutant. Survivors are printed, and the share that was killed for each part of the source.
+It fails when that is less than 95 % of them all.
 
 The loops in src/kernels are left out: each is compared with a plain oracle, over every length and, in part, every float.
 """
 
 import argparse
 import collections
+import dataclasses
+import hashlib
 import json
 import os
 import pathlib
 import random
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,29 +30,56 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target/mutants"
-TREE, BUILD = WORK / "tree", WORK / "build"
+PLANTED, TREE, BUILD = WORK / "planted", WORK / "tree", WORK / "build"
 PARTS = ["quantizer", "calibrate", "capi", "json", "layout.rs", "ste.rs", "config.rs", "rotation.rs"]
-# The quickest that notice most come first.
-TESTS = ["defects", "state", "conformance", "methods", "threads", "incoherence", "argument_matrix"]
+# Of cargo's test programs each test is run by itself. Of some, what they build is: the programs in C.
+PROGRAMS = ["allocation", "conformance", "defects", "fuzz_corpus", "incoherence", "isa", "methods", "state", "threads"]
+BUILDERS = {"c_harness": "with_every_instruction_set", "argument_matrix": "every_length", "unload": "a_thousand_times"}
+# Slow, about one part of the source, and come by all others.
+ONLY_FOR = {"mse::": "src/calibrate/"}
 
-SWITCH = """//! Which mutant is awake.
+SWITCH = """//! Which mutant is awake, or, where DIFFQUANT_REACHED names a file, which ones a test comes by.
 #![allow(unsafe_code, missing_docs)]
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-static AWAKE: AtomicU32 = AtomicU32::new(u32::MAX);
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed};
+static AWAKE: AtomicU32 = AtomicU32::new(UNKNOWN);
+static FILE: AtomicI32 = AtomicI32::new(-1);
+static REACHED: [AtomicBool; 1 << 14] = [const { AtomicBool::new(false) }; 1 << 14];
+const UNKNOWN: u32 = u32::MAX;
+const TELLING: u32 = u32::MAX - 1;
 #[inline(always)]
 pub fn on(number: u32) -> bool {
     let awake = AWAKE.load(Relaxed);
-    if awake == u32::MAX { first(number) } else { awake == number }
+    if awake >= TELLING { slow(number) } else { awake == number }
 }
-/// Reads the variable without allocating: some tests count.
+/// Allocates nothing: some tests count.
 #[cold]
-fn first(number: u32) -> bool {
-    let text = unsafe { libc::getenv(c"DIFFQUANT_MUTANT".as_ptr()) };
-    let awake = if text.is_null() { 0 } else { unsafe { libc::atoi(text) as u32 } };
-    AWAKE.store(awake, Relaxed);
-    awake == number
+#[inline(never)]
+fn slow(number: u32) -> bool {
+    if AWAKE.load(Relaxed) == UNKNOWN {
+        let path = unsafe { libc::getenv(c"DIFFQUANT_REACHED".as_ptr()) };
+        let text = unsafe { libc::getenv(c"DIFFQUANT_MUTANT".as_ptr()) };
+        if path.is_null() {
+            AWAKE.store(if text.is_null() { 0 } else { unsafe { libc::atoi(text) as u32 } }, Relaxed);
+        } else {
+            FILE.store(unsafe { libc::open(path, libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT, 0o600) }, Relaxed);
+            AWAKE.store(TELLING, Relaxed);
+        }
+    }
+    if AWAKE.load(Relaxed) == TELLING && !REACHED[number as usize].swap(true, Relaxed) {
+        unsafe { libc::write(FILE.load(Relaxed), number.to_ne_bytes().as_ptr().cast(), 4) };
+    }
+    AWAKE.load(Relaxed) == number
 }
 """
+
+
+@dataclasses.dataclass
+class Test:
+    program: str
+    command: list
+    only_for: str = ""
+    takes: float = 0.0
+    reaches: frozenset = frozenset()
 
 
 def cargo(*arguments, **options):
@@ -55,26 +88,44 @@ def cargo(*arguments, **options):
     return subprocess.run(command, cwd=TREE, env=environment, text=True, stdout=subprocess.PIPE, **options)
 
 
+# ---- Planting -------------------------------------------------------------------------------------------------------
+
+
+def copy(file, to):
+    """Copies unless it is there already, as cargo builds what was written anew."""
+    if not to.exists() or to.read_bytes() != file.read_bytes():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, to)
+
+
+def files():
+    """What git knows or would take, relative to the root."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
+    return [file for file in listed.stdout.splitlines() if (ROOT / file).is_file()]
+
+
 def sources():
-    """The files whose code is broken, relative to the tree."""
-    files = []
+    """The files whose code is broken, relative to the root."""
+    found = []
     for part in PARTS:
         path = ROOT / "src" / part
-        files += sorted(path.rglob("*.rs")) if path.is_dir() else [path]
-    return [str(path.relative_to(ROOT)) for path in files if path.name != "tests.rs"]
+        found += sorted(path.rglob("*.rs")) if path.is_dir() else [path]
+    return [str(path.relative_to(ROOT)) for path in found if path.name != "tests.rs"]
 
 
 def plant(excluded):
-    """Puts the mutants into a fresh copy of the sources; gives a list of them."""
-    shutil.rmtree(TREE / "src", ignore_errors=True)
-    shutil.copytree(ROOT / "src", TREE / "src")
-    (TREE / "src/mutants.rs").write_text(SWITCH)
-    library = TREE / "src/lib.rs"
+    """Puts the mutants into a copy of the sources, and these into the tree; gives a list of them."""
+    shutil.rmtree(PLANTED, ignore_errors=True)
+    shutil.copytree(ROOT / "src", PLANTED / "src")
+    (PLANTED / "src/mutants.rs").write_text(SWITCH)
+    library = PLANTED / "src/lib.rs"
     library.write_text(library.read_text().replace("mod calibrate;", "mod calibrate;\nmod mutants;", 1))
     (WORK / "excluded").write_text(" ".join(map(str, sorted(excluded))))
     tool = ["cargo", "run", "--quiet", "--locked", "--release", "--manifest-path", ROOT / "mutants/Cargo.toml"]
-    tool += ["--target-dir", WORK / "tool", "--", TREE, WORK / "excluded", *sources()]
+    tool += ["--target-dir", WORK / "tool", "--", PLANTED, WORK / "excluded", *sources()]
     lines = subprocess.run(tool, check=True, text=True, stdout=subprocess.PIPE).stdout.splitlines()
+    for file in PLANTED.rglob("*.rs"):
+        copy(file, TREE / file.relative_to(PLANTED))
     mutants = {}
     for line in lines:
         number, file, at, function, what = line.split("\t")
@@ -101,54 +152,109 @@ def unviable():
         errors.append(message["rendered"])
         spans = [(span["file_name"], span["line_start"], span["line_end"]) for span in message["spans"]]
         # What is between the lines that a message names may be the reason, too.
-        whole = [(spans[0][0], min(span[1] for span in spans), max(span[2] for span in spans))]
+        whole = [(spans[0][0], min(span[1] for span in spans), max(span[2] for span in spans))] if spans else []
         found |= awake_in(spans) or awake_in(whole)
     if errors and not found:
         sys.exit("mutants: the compiler refuses the library for another reason:\n" + "\n".join(errors))
     return found
 
 
-def build():
-    """Copies and builds; gives the mutants and the tests to run, a name and a command each."""
-    TREE.mkdir(parents=True, exist_ok=True)
-    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, text=True,
-                           stdout=subprocess.PIPE).stdout.split("\n")
-    for file in filter(None, files):
-        (TREE / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / file, TREE / file)
-    excluded, refused = set(), None
-    while refused != set():
+def plant_what_compiles():
+    """Gives the mutants. What did not compile is remembered for as long as neither the sources nor the tool change."""
+    for file in files():
+        if not file.startswith("src/"):
+            copy(ROOT / file, TREE / file)
+    read = sorted(file for file in files() if file.startswith(("src/", "mutants/")))
+    state = hashlib.sha256(b"\0".join((ROOT / file).read_bytes() for file in read)).hexdigest()
+    known = WORK / f"refused-{state[:16]}"
+    excluded = set(map(int, known.read_text().split())) if known.exists() else set()
+    while True:
         mutants = plant(excluded)
         refused = unviable()
+        if not refused:
+            break
         excluded |= refused
+    known.write_text(" ".join(map(str, excluded)))
     print(f"{len(mutants)} mutants, {len(excluded)} more that do not compile or share a line with one that does not", flush=True)
-    chosen = [word for test in ["c_harness", *TESTS] for word in ("--test", test)]
+    return mutants
+
+
+# ---- Testing --------------------------------------------------------------------------------------------------------
+
+
+def build():
+    """Builds the tests; gives them, each as a command."""
+    chosen = [word for test in [*BUILDERS, *PROGRAMS] for word in ("--test", test)]
     result = cargo("test", "--no-run", "--message-format=json", "--lib", *chosen, check=True)
     programs = {}
     for line in result.stdout.splitlines():
         artifact = json.loads(line)
         if artifact.get("executable") and artifact["profile"]["test"]:
             programs[artifact["target"]["name"]] = artifact["executable"]
-    # Builds the program that the tests in C are.
-    run([programs["c_harness"], "with_every_instruction_set"], 0, 600, check=True)
-    harness = BUILD / "tmp/c_harness"
-    preload = f"LD_PRELOAD={harness / 'probe/alloc_probe.so'}"
-    tests = [("unit tests", [programs["diffquant"], "--skip", "kernels::"]),
-             ("harness", ["env", preload, harness / "program/harness"])]
-    return mutants, tests + [(name, [programs[name]]) for name in TESTS]
+    tests = []
+    for name in ["diffquant", *PROGRAMS]:
+        listed = run([programs[name], "--list", "--format", "terse"])
+        for line in listed.splitlines():
+            test = line.removesuffix(": test")
+            if test != line and not test.startswith("kernels::"):
+                only_for = next((part for start, part in ONLY_FOR.items() if test.startswith(start)), "")
+                tests.append(Test(name, [programs[name], "--exact", test], only_for))
+    for name, test in BUILDERS.items():
+        run([programs[name], test])
+    probe = f"LD_PRELOAD={BUILD / 'tmp/c_harness/probe/alloc_probe.so'}"
+    for file in sorted((ROOT / "c_tests").glob("test_*.c")):
+        for test in re.findall(r"^TEST\((\w+)\) \{", file.read_text(), re.MULTILINE):
+            tests.append(Test("c_harness", ["env", probe, BUILD / "tmp/c_harness/program/harness", test]))
+    # Of the matrix every eleventh call, as all of them take long.
+    for mode in (["lengths"], ["combinations", "11"]):
+        tests.append(Test("argument_matrix", [BUILD / "tmp/argument_matrix/program/matrix", *mode]))
+    unload = [BUILD / "tmp/unload/program/unload", BUILD / "tmp/unload/lib/libdiffquant.so"]
+    tests.append(Test("unload", unload, "src/capi/"))
+    return tests
 
 
-def run(command, mutant, limit, check=False):
-    """Whether it passes, within a number of seconds."""
-    environment = os.environ | {"DIFFQUANT_MUTANT": str(mutant)}
-    try:
-        done = subprocess.run(command, cwd=TREE, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=limit, check=False)
-    except subprocess.TimeoutExpired:
-        done = None
-    if check and (done is None or done.returncode):
-        sys.exit(f"mutants: {command[0]} fails without a mutant\n" + (done.stdout.decode() if done else "too slow"))
-    return done is not None and done.returncode == 0
+def start(command, seconds, **variables):
+    """Runs a command; gives its exit status, None when it took too long, and what it printed."""
+    environment = os.environ | variables
+    with subprocess.Popen(command, cwd=TREE, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          process_group=0) as process:
+        try:
+            printed, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            # What it started, too.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return None, b""
+        return process.returncode, printed
+
+
+def run(command, **variables):
+    """Runs a command that must succeed without a mutant; gives what it prints."""
+    status, printed = start(command, 1200, **variables)
+    if status != 0:
+        sys.exit(f"mutants: {command} fails without a mutant\n{printed.decode(errors='replace')}")
+    return printed.decode(errors="replace")
+
+
+def measure(test, number):
+    """Finds how long a test takes, and which mutants it comes by."""
+    reached = WORK / "reached" / str(number)
+    reached.unlink(missing_ok=True)
+    since = time.monotonic()
+    run(test.command, DIFFQUANT_REACHED=str(reached))
+    test.takes = time.monotonic() - since
+    numbers = reached.read_bytes() if reached.exists() else b""
+    test.reaches = frozenset(memoryview(numbers).cast("I"))
+
+
+def killer(mutant, file, tests):
+    """The test that notices a mutant, and whether by taking too long; None for none."""
+    for test in tests:
+        if mutant in test.reaches and file.startswith(test.only_for):
+            status, _ = start(test.command, 10 + 10 * test.takes, DIFFQUANT_MUTANT=str(mutant))
+            if status != 0:
+                return test, status is None
+    return None
 
 
 def main():
@@ -159,34 +265,40 @@ def main():
     options.add_argument("--jobs", type=int, default=os.cpu_count())
     options = options.parse_args()
 
-    mutants, tests = build()
-    limits = {}
-    for name, command in tests:
-        start = time.monotonic()
-        run(command, 0, 1200, check=True)
-        took = time.monotonic() - start
-        limits[name] = 20 + 10 * took
-        print(f"{name}: {took:.1f} s without a mutant", flush=True)
+    mutants = plant_what_compiles()
+    tests = build()
+    # A mutant that wants all the memory there is does not get it, and leaves no core.
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    (WORK / "reached").mkdir(exist_ok=True)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(measure, tests, range(len(tests))))
+    tests.sort(key=lambda test: test.takes)
+    print(f"{len(tests)} tests, {sum(test.takes for test in tests):.0f} s without a mutant; the slowest:", flush=True)
+    for test in tests[-5:]:
+        print(f"{test.takes:5.1f} s  {test.program} {test.command[-1]}", flush=True)
     drawn = options.only or random.Random(options.seed).sample(sorted(mutants), min(options.count, len(mutants)))
 
-    def killer(mutant):
-        for name, command in tests:
-            if not run(command, mutant, limits[name]):
-                return name
-        return None
-
-    killers, parts, survivors = collections.Counter(), collections.defaultdict(collections.Counter), []
+    killers, parts, survivors, slow = collections.Counter(), collections.defaultdict(collections.Counter), [], 0
     with ThreadPoolExecutor(options.jobs) as pool:
-        for mutant, by in zip(drawn, pool.map(killer, drawn)):
+        for mutant, found in zip(drawn, pool.map(lambda mutant: killer(mutant, mutants[mutant][0], tests), drawn)):
             file, place, function, what = mutants[mutant]
-            part = file.split("/")[1]
-            parts[part][by is not None] += 1
-            killers[by] += 1
-            if by is None:
-                survivors.append(mutant)
-                print(f"survives: {mutant}: {place}, {function}: {what}", flush=True)
+            parts[file.split("/")[1]][found is not None] += 1
+            tried = sum(of.total() for of in parts.values())
+            if tried % 50 == 0:
+                print(f"{tried} tried", flush=True)
+            if found is not None:
+                killers[found[0].program] += 1
+                slow += found[1]
+                if options.only:
+                    print(f"killed: {mutant}: {place}, {function}: {what}: by {' '.join(map(str, found[0].command))}", flush=True)
+                continue
+            survivors.append(mutant)
+            reached = sum(mutant in test.reaches for test in tests)
+            print(f"survives: {mutant}: {place}, {function}: {what}; {reached} tests come by", flush=True)
     for name, count in killers.most_common():
-        print(f"{count:5} killed by {name}" if name else f"{count:5} survive")
+        print(f"{count:5} killed by {name}")
+    print(f"{slow:5} of these by taking too long")
     for part, of in sorted(parts.items()):
         print(f"{part:14} {of[True]:4} of {of[True] + of[False]:4} killed")
     share = 1 - len(survivors) / len(drawn)

@@ -173,7 +173,7 @@ impl QatConfig {
 
     /// Refuses a configuration that cannot be trained; the first field in the order below is named.
     ///
-    /// `bits`, `pi_k`, `learning_rate`, `epochs`, `clip_val` or `lambda`, `kd_temperature`, `loss_weights`, `block_size`.
+    /// `bits`, `pi_k`, `learning_rate`, `epochs`, `clip_val`, `lambda` or `delta`, `kd_temperature`, `loss_weights`, `block_size`.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`].
@@ -298,6 +298,7 @@ impl QatConfig {
         let (ste_field, ste_value) = match self.ste_variant {
             SteVariant::Clipped { clip_val } => ("clip_val", clip_val),
             SteVariant::Ewgs { lambda } => ("lambda", lambda),
+            SteVariant::EwgsSigned { delta } => ("delta", delta),
             _ => ("ste_variant", 0.0),
         };
         for (field, value) in [
@@ -382,10 +383,53 @@ mod tests {
     }
 
     #[test]
+    fn the_smallest_that_makes_sense_is_accepted() {
+        let granularity = QuantGranularity::PerBlock { block_size: 1 };
+        let ste_variant = SteVariant::Ewgs { lambda: 0.0 };
+        let loss_weights =
+            LossWeights { lambda_task: 0.0, lambda_kd: 0.0, lambda_reasoning: 0.0, kd_temperature: 1e-45 };
+        let config = QatConfig { granularity, ste_variant, loss_weights, ..QatConfig::default() };
+        let config = QatConfig { bits: 2, epochs: 1, learning_rate: 1e-45, pi_k: Some(2), warmup_epochs: 0, ..config };
+        assert_eq!(config.validate(), Ok(()));
+    }
+
+    #[test]
+    fn each_with_changes_its_field_and_no_other() {
+        let default = QatConfig::default;
+        let (ste_variant, granularity) = (SteVariant::Lsq, QuantGranularity::PerToken);
+        let loss_weights = LossWeights { lambda_kd: 7.0, ..LossWeights::default() };
+        assert_eq!(default().with_bits(3), QatConfig { bits: 3, ..default() });
+        assert_eq!(default().with_ste_variant(ste_variant), QatConfig { ste_variant, ..default() });
+        assert_eq!(default().with_granularity(granularity), QatConfig { granularity, ..default() });
+        assert_eq!(default().with_loss_weights(loss_weights), QatConfig { loss_weights, ..default() });
+        assert_eq!(default().with_epochs(9), QatConfig { epochs: 9, ..default() });
+        assert_eq!(default().with_learning_rate(0.5), QatConfig { learning_rate: 0.5, ..default() });
+        assert_eq!(default().with_pi_k(5), QatConfig { pi_k: Some(5), ..default() });
+    }
+
+    #[test]
     fn a_number_that_json_cannot_express_is_refused_by_name() {
-        let config = QatConfig { weight_decay: f32::NAN, ..QatConfig::default() };
-        let message = config.to_json().unwrap_err().to_string();
-        assert!(message.contains("weight_decay") && message.contains("NaN"), "{message}");
+        let default = QatConfig::default;
+        let with_loss = |change: fn(&mut LossWeights)| {
+            let mut config = default();
+            change(&mut config.loss_weights);
+            config
+        };
+        for (field, config) in [
+            ("clip_val", default().with_ste_variant(SteVariant::Clipped { clip_val: f32::NAN })),
+            ("lambda", default().with_ste_variant(SteVariant::Ewgs { lambda: f32::NAN })),
+            ("delta", default().with_ste_variant(SteVariant::EwgsSigned { delta: f32::NAN })),
+            ("lambda_task", with_loss(|loss| loss.lambda_task = f32::NAN)),
+            ("lambda_kd", with_loss(|loss| loss.lambda_kd = f32::NAN)),
+            ("lambda_reasoning", with_loss(|loss| loss.lambda_reasoning = f32::NAN)),
+            ("kd_temperature", with_loss(|loss| loss.kd_temperature = f32::NAN)),
+            ("learning_rate", default().with_learning_rate(f32::NAN)),
+            ("grad_clip", QatConfig { grad_clip: Some(f32::NAN), ..default() }),
+            ("weight_decay", QatConfig { weight_decay: f32::NAN, ..default() }),
+        ] {
+            let message = config.to_json().unwrap_err().to_string();
+            assert!(message.contains(field) && message.contains("NaN"), "{field}: {message}");
+        }
     }
 
     #[test]
@@ -411,6 +455,18 @@ mod tests {
         assert_eq!(figures(QuantGranularity::PerChannel), (4.125, 20));
         assert_eq!(figures(QuantGranularity::PerToken), (4.25, 200));
         assert_eq!(figures(QuantGranularity::PerBlock { block_size: 64 }), (4.25, 32));
-        assert_eq!(QatConfig::default().with_bits(255).num_levels(), u32::MAX);
+    }
+
+    #[test]
+    fn figures_of_bits_that_no_quantizer_takes_saturate() {
+        let figures = |bits| {
+            let config = QatConfig::default().with_bits(bits);
+            (config.num_levels(), config.code_range())
+        };
+        assert_eq!(figures(30), (1 << 30, (-(1 << 29), (1 << 29) - 1)));
+        assert_eq!(figures(31), (1 << 31, (-(1 << 30), (1 << 30) - 1)));
+        for bits in [32, 33, 255] {
+            assert_eq!(figures(bits), (u32::MAX, (-(1 << 30), (1 << 30) - 1)), "{bits}");
+        }
     }
 }

@@ -329,6 +329,28 @@ mod tests {
     }
 
     #[test]
+    fn the_shape_that_a_layout_tells_gives_it_again() {
+        let granularities = [
+            QuantGranularity::PerTensor,
+            QuantGranularity::PerChannel,
+            QuantGranularity::PerToken,
+            QuantGranularity::PerBlock { block_size: 2 },
+        ];
+        for granular in granularities.map(Layout::new) {
+            assert_eq!(granular.shape(), None);
+            for at in 0..4 * 4 * 4 {
+                let dimensions = [at / 16 + 1, at / 4 % 4 + 1, at % 4 + 1];
+                for (shape, axis) in [(&dimensions[..1], 0), (&dimensions[..2], 1), (&dimensions, 0), (&dimensions, 1)]
+                {
+                    let layout = granular.with_shape(shape, axis).unwrap();
+                    let (told, axis_told) = layout.shape().unwrap();
+                    assert_eq!(granular.with_shape(&told, axis_told), Ok(layout), "{shape:?}, {axis}, as {told:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn an_element_of_a_block_has_the_scale_of_its_outer_block_and_inner_index() {
         let layout = Layout::new(QuantGranularity::PerBlock { block_size: 2 }).with_shape(&[2, 3, 2], 1).unwrap();
         assert_eq!(layout.groups(), 2 * 2 * 2);

@@ -2,8 +2,8 @@
 
 use diffquant::error::Value;
 use diffquant::{
-    DifferentiableQuantizer, Error, PiQuantDifferentiable, QatConfig, QuantGranularity, SteVariant, UniformQuantizer,
-    create_quantizer,
+    DifferentiableQuantizer, Error, PiQuantDifferentiable, QatConfig, QuantGranularity, Statistics, SteVariant,
+    UniformQuantizer, create_quantizer,
 };
 
 fn uniform(bits: u32) -> UniformQuantizer {
@@ -69,9 +69,10 @@ fn a_length_that_is_no_multiple_of_the_channels_is_refused_everywhere() {
 
 #[test]
 fn buffers_of_different_lengths_are_refused_and_left_alone() {
-    let quantizer = uniform(4);
+    let quantizer = UniformQuantizer::new(4, SteVariant::Lsq).unwrap();
     let w = [0.5; 8];
     let (mut codes, mut values) = ([77i8; 9], [7.0f32; 7]);
+    let (mut one, mut two, mut statistics) = ([7.0f32], [7.0f32; 2], [Statistics::default()]);
     let refused = |argument, actual, expected| Error::LengthMismatch { argument, actual, expected };
     assert_eq!(quantizer.forward_into(&w, Some(&mut codes), None).unwrap_err(), refused("codes", 9, 8));
     assert_eq!(quantizer.forward_into(&w, None, Some(&mut values)).unwrap_err(), refused("values", 7, 8));
@@ -79,8 +80,23 @@ fn buffers_of_different_lengths_are_refused_and_left_alone() {
     assert_eq!(quantizer.backward_into(&w, None, &w, &mut values).unwrap_err(), refused("grad_w", 7, 8));
     assert_eq!(quantizer.backward_into(&w, Some(&w[..2]), &w, &mut [0.0; 8]).unwrap_err(), refused("values", 2, 8));
     assert_eq!(quantizer.backward_scale_into(&w, &w, None, &mut []).unwrap_err(), refused("grad_scale", 0, 1));
+    let refusal = quantizer.backward_scale_into(&w, &w[1..], None, &mut one).unwrap_err();
+    assert_eq!(refusal, refused("grad_out", 7, 8));
+    let refusal = quantizer.backward_scale_into(&w, &w, Some(&mut values), &mut one).unwrap_err();
+    assert_eq!(refusal, refused("grad_w", 7, 8));
+    let refusal = quantizer.backward_scale_offset_into(&w, &w, None, &mut one, &mut two).unwrap_err();
+    assert_eq!(refusal, refused("grad_offset", 2, 1));
+    let refusal = quantizer.forward_statistics_into(&w, Some(&mut codes), None, &mut statistics).unwrap_err();
+    assert_eq!(refusal, refused("codes", 9, 8));
+    let refusal = quantizer.forward_statistics_into(&w, None, Some(&mut values), &mut statistics).unwrap_err();
+    assert_eq!(refusal, refused("values", 7, 8));
+    let refusal = quantizer.forward_dynamic_into(&w, Some(&mut codes), None, &mut one).unwrap_err();
+    assert_eq!(refusal, refused("codes", 9, 8));
+    let refusal = quantizer.forward_dynamic_into(&w, None, Some(&mut values), &mut one).unwrap_err();
+    assert_eq!(refusal, refused("values", 7, 8));
+    assert_eq!(quantizer.forward_dynamic_into(&w, None, None, &mut two).unwrap_err(), refused("scales", 2, 1));
     assert_eq!(quantizer.dequantize_into(&[1; 8], &mut values).unwrap_err(), refused("values", 7, 8));
-    assert_eq!((codes, values), ([77; 9], [7.0; 7]));
+    assert_eq!((codes, values, one, two, statistics), ([77; 9], [7.0; 7], [7.0], [7.0; 2], [Statistics::default()]));
 }
 
 #[test]

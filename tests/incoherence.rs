@@ -1,6 +1,6 @@
 //! What incoherence is for: weights with outliers, quantized with and without it.
 
-use diffquant::{DifferentiableQuantizer, QuantGranularity, Rotation, ScaleInit, SteVariant, UniformQuantizer};
+use diffquant::{DifferentiableQuantizer, Error, QuantGranularity, Rotation, ScaleInit, SteVariant, UniformQuantizer};
 
 const ROWS: usize = 16;
 const LENGTH: usize = 256;
@@ -67,6 +67,24 @@ fn a_rotation_by_itself_is_that_of_the_quantizer() {
     assert_eq!(quantizer.forward(&w).unwrap(), (codes, values));
     assert!(Rotation::new(0, 1).is_err());
     assert!(rotation.apply(&mut turned[1..]).is_err());
+}
+
+#[test]
+fn what_cannot_be_cut_is_refused_with_a_rotation_as_without() {
+    let mut quantizer = UniformQuantizer::new(4, SteVariant::Lsq).unwrap();
+    quantizer.set_granularity(QuantGranularity::PerChannel).unwrap();
+    quantizer.set_shape(&[3, 8], 0).unwrap();
+    quantizer.set_incoherence(true);
+    let (w, mut out, mut scales) = ([0.5; 20], [7.0; 20], [7.0; 3]);
+    let refused = Error::ShapeMismatch { n: 20, expected: 24 };
+    assert_eq!(quantizer.init_scale(&w), Err(refused.clone()));
+    assert_eq!(quantizer.init_scale_with(ScaleInit::Mse, &w), Err(refused.clone()));
+    assert_eq!(quantizer.forward_into(&w, None, Some(&mut out)), Err(refused.clone()));
+    assert_eq!(quantizer.forward_dynamic_into(&w, None, Some(&mut out), &mut scales), Err(refused.clone()));
+    assert_eq!(quantizer.backward_into(&w, None, &w, &mut out), Err(refused.clone()));
+    assert_eq!(quantizer.backward_scale_into(&w, &w, Some(&mut out), &mut scales), Err(refused.clone()));
+    assert_eq!(quantizer.dequantize_into(&[1; 20], &mut out), Err(refused));
+    assert_eq!((out, scales, quantizer.scales()), ([7.0; 20], [7.0; 3], &[1.0; 3][..]));
 }
 
 #[test]

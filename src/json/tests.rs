@@ -149,6 +149,35 @@ fn texts_of_every_kind_are_read_as_serde_json_reads_them() {
     assert!(accepted > 100, "{accepted}");
 }
 
+/// A variant without fields has no content, or null; one with fields has them behind its name and a colon.
+#[test]
+fn variants_are_read_with_the_content_that_they_have() {
+    let variants = [
+        (r#""Standard""#, true),
+        (r#"{"Standard":null}"#, true),
+        (r#"{"Standard":0}"#, false),
+        (r#"{"Standard"}"#, false),
+        (r#"{"Standard":null,"Lsq":null}"#, false),
+        (r#"{"Ewgs":{"lambda":0}}"#, true),
+        (r#"{"Ewgs":[0]}"#, true),
+        (r#""Ewgs""#, false),
+        (r#""Ewgs"{"lambda":0}"#, false),
+        (r#""Ewgs":{"lambda":0}"#, false),
+        (r#"{"Ewgs"{"lambda":0}}"#, false),
+        (r#"{"Ewgs":null}"#, false),
+        (r#"{:{"lambda":0}}"#, false),
+        ("{}", false),
+        ("[]", false),
+        ("null", false),
+    ];
+    let config = serde_json::to_string(&QatConfig::default()).unwrap();
+    assert!(config.contains(r#":"Standard","#));
+    for (variant, is_right) in variants {
+        let text = config.replace(r#":"Standard","#, &format!(":{variant},"));
+        assert_eq!(compare(&text)[2], is_right, "{variant}");
+    }
+}
+
 /// Random edits of texts that are right: bytes and pieces taken out, put in, doubled and exchanged.
 #[test]
 fn edited_texts_are_read_as_serde_json_reads_them() {

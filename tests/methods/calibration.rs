@@ -3,7 +3,10 @@
 use crate::cases::{Case, Layout, Settings, bits, layouts, settings};
 use crate::oracle::{Element, Grid, Group};
 use crate::random::Random;
-use diffquant::{CodeRange, DifferentiableQuantizer, Error, QuantGranularity, ScaleInit, SteVariant, UniformQuantizer};
+use diffquant::{
+    CodeRange, DifferentiableQuantizer, Error, Observer, ObserverKind, PiQuantDifferentiable, QuantGranularity,
+    ScaleInit, SteVariant, UniformQuantizer,
+};
 
 /// Weights by group, sorted.
 fn by_group(w: &[f32], groups: &[usize], count: usize) -> Vec<Vec<f32>> {
@@ -231,6 +234,24 @@ fn a_group_of_zeros_gets_scale_1_and_a_weight_that_is_not_finite_is_named() {
                     assert_eq!((bits(quantizer.scales()), quantizer.zero_point(2)), before, "{method:?}, {bad}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn zeros_give_a_pi_quantizer_alpha_1() {
+    let mut observer = Observer::new(ObserverKind::Histogram).unwrap();
+    observer.observe(&[0.0; 9]).unwrap();
+    for method in METHODS {
+        for symmetric in [true, false] {
+            let mut quantizer = PiQuantDifferentiable::new(3, 4).unwrap();
+            quantizer.set_symmetric(symmetric);
+            quantizer.set_scale(0.5).unwrap();
+            quantizer.init_scale_with(method, &[0.0; 9]).unwrap();
+            assert_eq!((quantizer.scale(), quantizer.zero_point(0)), (1.0, Ok(0)), "{method:?}");
+            quantizer.set_scale(0.5).unwrap();
+            quantizer.init_scale_from(&observer, method).unwrap();
+            assert_eq!((quantizer.scale(), quantizer.zero_point(0)), (1.0, Ok(0)), "{method:?}, observed");
         }
     }
 }

@@ -14,6 +14,7 @@ mod mse;
 mod observers;
 mod oracle;
 mod random;
+mod recorded;
 mod scale_step;
 mod shards;
 mod threads;

@@ -300,6 +300,18 @@ fn percentiles_are_off_by_less_than_a_bin_and_means_by_less_than_a_thousandth() 
 }
 
 /// Prints what docs/methods.md says of it.
+/// Negative numbers that are nearly 0 are the smallest magnitudes, as positive ones are.
+#[test]
+fn a_percentile_of_magnitudes_takes_them_in_their_order_whatever_their_signs() {
+    for tiny in [-1e-40, 1e-40, -1e-35, 1e-35] {
+        for large in [-3.0, 3.0] {
+            let x = [[tiny; 60], [large; 60]].concat();
+            let [exact, observed] = both(4, CodeRange::Full, true, ScaleInit::Percentile(50.0), &x);
+            assert!(exact.scale() < 1e-34 && observed.scale() < 1e-34, "{tiny}, {large}: {}", observed.scale());
+        }
+    }
+}
+
 #[test]
 fn the_squared_error_of_scales_from_a_histogram_is_near_the_smallest() {
     for (name, x) in samples(100_000) {
