@@ -1,7 +1,7 @@
 //! The work on tensors: forward, backward, dequantize. Functions that are the same for every type of element are inlined, so that
 //! those on float do not ask for the type.
 //!
-//! Calls on short tensors of float have a way of their own into the engine ([`Grid::is_short`](crate::quantizer::Grid::is_short)). Where
+//! Calls on short tensors of float have a way of their own into the engine (`Grid::is_short`). Where
 //! the two ways part, each makes its tensors itself: those of both would lie in memory, in pieces, and be copied before they got there.
 
 use super::diffquant_quantizer;
