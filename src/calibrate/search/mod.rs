@@ -58,8 +58,11 @@ const RESOLVED: f32 = 0.3;
 const WIDE: usize = 24;
 
 /// Candidates for 4096 weights or more, and those of them that are not left to the scan.
-const BUDGET: usize = 64;
+const BUDGET: usize = 56;
 const CUTS: usize = 16;
+
+/// Cells of few weights are not cut for what is not known of them: there are too many.
+const MOST_SCATTER: f64 = 0.03;
 
 /// Less than this is not worth a try, as a part of the smallest error.
 const GAIN: f32 = 2e-4;
@@ -258,7 +261,7 @@ impl Search<'_> {
         // Zero points beside the likely one are no reason to look less closely.
         self.tried -= (beside.len() - 1) * count;
         self.make_cells();
-        let at_once = (budget / (2 * BUDGET)).max(1) * LANES * beside.len();
+        let at_once = (budget / (8 * LANES)).max(1) * LANES * beside.len();
         while self.tried < budget && self.cut(at_once) {}
     }
 
@@ -376,7 +379,7 @@ impl Search<'_> {
     }
 
     fn cell(&self, left: Point, right: Point) -> Cell {
-        Cell::new(left, right, self.size as f32, self.scatter as f32)
+        Cell::new(left, right, self.size as f32, self.scatter.min(MOST_SCATTER) as f32)
     }
 
     /// Tries the candidates, and leaves of their range the part in which the best may be.
