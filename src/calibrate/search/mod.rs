@@ -241,7 +241,7 @@ impl Search<'_> {
         // The fewer the weights, the more irregular their errors; and the cheaper is a candidate.
         let stride = STRIDE * (self.alike / 4096.0).powf(0.35).clamp(0.15, 2.0) / self.size;
         let least = if self.target.symmetric { 1.0 } else { 2.0 };
-        let budget = BUDGET as f64 * (4096.0 / self.weights.len() as f64).sqrt().max(least);
+        let budget = BUDGET as f64 * (4096.0 / self.weights.len() as f64).powf(0.6).max(least);
         let budget = (budget as usize).min(MOST).next_multiple_of(LANES);
         let strides = |(from, to): (f64, f64)| ((to - from) / stride) as usize;
         if strides(range) > WIDE {
