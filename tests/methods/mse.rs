@@ -200,8 +200,9 @@ fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
             100.0 * median
         );
         println!("{summary}");
-        // Of few weights, and with zero points to find, one in a hundred is allowed.
-        let allowed = if symmetric && n > 32 { 0 } else { all.len().div_ceil(100) };
+        // One in three hundred is allowed, which is none unless more groups are asked for; of few weights, or with zero points to find, one
+        // in a hundred.
+        let allowed = if symmetric && n > 32 { all.len() / 300 } else { all.len().div_ceil(100) };
         if above > allowed || median > 1e-4 || (n > 1000 && worst > 0.03) {
             missed.push(summary);
         }
