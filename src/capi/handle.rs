@@ -5,7 +5,7 @@
 //! of another type, costs one comparison to refuse. What is kept is freed when the library is unloaded; while a caller has an
 //! object, nobody else points to it, and a tool that looks for leaks finds the ones that are lost.
 
-use super::pointer::Span;
+use super::pointer;
 use crate::error::Error;
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
@@ -93,7 +93,7 @@ pub(super) fn new<T: Handle>(object: T) -> Result<*mut T, Error> {
 #[inline]
 unsafe fn block<T: Handle>(argument: &'static str, handle: *const T) -> Result<*mut Block<T>, Error> {
     let block = handle.cast::<Block<T>>().cast_mut();
-    Span::of(argument, block.cast::<AtomicUsize>(), 1)?;
+    pointer::check(argument, block.cast::<AtomicUsize>())?;
     // SAFETY: not NULL and aligned for a tag, by the line above; that a block begins with one is the caller's promise.
     let tag = unsafe { (*block.cast::<AtomicUsize>()).load(Ordering::Relaxed) };
     if tag == T::TAG { Ok(block) } else { Err(stale::<T>(argument)) }

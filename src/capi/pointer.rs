@@ -6,7 +6,8 @@
 use super::handle::{self, Handle};
 use super::status::{diffquant_status, report};
 use crate::error::Error;
-use crate::kernels::{Input, Output};
+use crate::kernels::{Input, Output, SHORT};
+use std::ffi::c_void;
 
 /// A buffer as the caller described it: a name for messages, and the addresses it spans, 0 to 0 for an empty one.
 #[derive(Clone, Copy)]
@@ -58,6 +59,38 @@ impl Span {
     pub(super) fn same_or_apart_from(self, other: Span) -> Result<(), Error> {
         if self.start == other.start && self.end == other.end { Ok(()) } else { self.apart_from(other) }
     }
+}
+
+/// Refuses NULL and a misaligned pointer to something.
+#[inline]
+pub(super) fn check<T>(argument: &'static str, start: *const T) -> Result<(), Error> {
+    if start.is_null() || !start.is_aligned() {
+        return Err(refusal(argument, start as usize, align_of::<T>(), 1));
+    }
+    Ok(())
+}
+
+/// Whether what a call on short tensors is given is plainly as it has to be: `needed` are not NULL, and of `outputs` none is near
+/// another or one of `inputs`, all of `n` numbers of at most four bytes; NULL is taken for one of them. A few instructions for all
+/// of them, where a [`Span`] of each takes ten. Right ones may be refused: then spans have to say what is wrong, if anything.
+#[inline(always)]
+pub(super) fn are_plainly_right<const NEEDED: usize, const INPUTS: usize, const OUTPUTS: usize>(
+    n: usize,
+    needed: [*const c_void; NEEDED],
+    inputs: [*const c_void; INPUTS],
+    outputs: [*const c_void; OUTPUTS],
+) -> bool {
+    let (inputs, outputs) = (inputs.map(|start| start as usize), outputs.map(|start| start as usize));
+    let union = inputs.into_iter().chain(outputs).fold(0, |union, start| union | start);
+    // In the lower half of all addresses, none of them ends beyond the last one.
+    if n.wrapping_sub(1) >= SHORT || !union.is_multiple_of(align_of::<f32>()) || (union as isize) < 0 {
+        return false;
+    }
+    let reach = n * size_of::<f32>();
+    let are_apart = |a: usize, b: usize| a.wrapping_sub(b).wrapping_add(reach - 1) > 2 * (reach - 1);
+    needed.into_iter().all(|start| !start.is_null())
+        && (0..OUTPUTS).all(|at| inputs.into_iter().all(|input| are_apart(outputs[at], input)))
+        && (1..OUTPUTS).all(|at| (0..at).all(|before| are_apart(outputs[at], outputs[before])))
 }
 
 #[cold]
@@ -247,6 +280,35 @@ mod tests {
         let odd = Span::of("codes", without_provenance::<i8>(0x100f), 4).unwrap();
         assert!(odd.apart_from(span(0x1000, 4)).is_err());
         assert!(span(0x1000, 4).same_or_apart_from(span(0x1000, 4)).is_ok());
+    }
+
+    /// Every place of two buffers near each other, of every short length: what is plainly right is right by its spans.
+    #[test]
+    fn what_is_plainly_right_is_right() {
+        let at = without_provenance::<c_void>;
+        let [base, high] = [0x10000, isize::MAX as usize - 15];
+        let mut right = 0;
+        for n in [0, 1, 2, 31, SHORT, SHORT + 1, usize::MAX / 4 + 1, usize::MAX] {
+            for (input, output) in (0..4 * SHORT + 9).flat_map(|place| [(base, base + place), (base + place, base)]) {
+                let is_right = are_plainly_right(n, [at(input)], [at(input)], [at(output)]);
+                assert_eq!(is_right, are_plainly_right(n, [at(input)], [], [at(input), at(output)]));
+                if is_right {
+                    right += 1;
+                    assert!((1..=SHORT).contains(&n) && output % 4 == 0 && input % 4 == 0);
+                    assert!(span(output, n).apart_from(span(input, n)).is_ok(), "{n} at {input:x} and {output:x}");
+                }
+            }
+            let [far, odd] = [base + 4 * SHORT, base + 1];
+            assert_eq!(are_plainly_right(n, [at(base)], [at(base)], [at(far)]), (1..=SHORT).contains(&n), "{n}");
+            assert!(!are_plainly_right(n, [at(0)], [at(base)], [at(far)]), "NULL, which was needed");
+            assert!(
+                !are_plainly_right(n, [], [at(odd)], [at(far)]) && !are_plainly_right(n, [], [at(base)], [at(far + 2)])
+            );
+            assert!(!are_plainly_right(n, [], [at(high + 16)], [at(far)]), "may end beyond the last address");
+        }
+        assert!(right > 4 * SHORT, "{right}");
+        assert!(are_plainly_right(1, [at(base)], [at(base)], [at(0)]), "NULL, which was not needed");
+        assert!(are_plainly_right(SHORT, [], [at(base)], [at(high & !3)]));
     }
 
     #[test]

@@ -50,7 +50,9 @@ pub(super) unsafe fn forward(
     codes: *mut i8,
     values: *mut c_void,
 ) -> Result<(), Error> {
-    check_forward(dtype, w, n, codes, values)?;
+    if !pointer::are_plainly_right(n, [w], [w], [codes.cast(), values]) {
+        check_forward(dtype, w, n, codes, values)?;
+    }
     // SAFETY: the caller's promise; the spans were compared.
     unsafe {
         let grid = &pointer::handle("quantizer", quantizer)?.0;
@@ -120,10 +122,12 @@ pub(super) unsafe fn backward(
     n: usize,
     grad_w: *mut c_void,
 ) -> Result<(), Error> {
-    let grad_w_span = dtype.span("grad_w", grad_w, n)?;
-    grad_w_span.apart_from(dtype.span("w", w, n)?)?;
-    grad_w_span.apart_from(dtype.optional_span("values", values, n)?)?;
-    grad_w_span.same_or_apart_from(dtype.span("grad_out", grad_out, n)?)?;
+    if !pointer::are_plainly_right(n, [w, grad_out, grad_w], [w, values, grad_out], [grad_w]) {
+        let grad_w_span = dtype.span("grad_w", grad_w, n)?;
+        grad_w_span.apart_from(dtype.span("w", w, n)?)?;
+        grad_w_span.apart_from(dtype.optional_span("values", values, n)?)?;
+        grad_w_span.same_or_apart_from(dtype.span("grad_out", grad_out, n)?)?;
+    }
     // SAFETY: the caller's promise; the spans were compared.
     unsafe {
         let grid = &pointer::handle("quantizer", quantizer)?.0;
@@ -283,19 +287,23 @@ pub(super) unsafe fn backward_scale(
         return Ok(());
     }
     let count = grid.groups();
-    let w_span = dtype.span("w", w, n)?;
-    let grad_out_span = dtype.span("grad_out", grad_out, n)?;
-    let grad_w_span = dtype.optional_span("grad_w", grad_w, n)?;
-    let grad_scale_span = Span::of("grad_scale", grad_scale, count)?;
-    grad_w_span.apart_from(w_span)?;
-    grad_w_span.same_or_apart_from(grad_out_span)?;
-    grad_scale_span.apart_from(w_span)?;
-    grad_scale_span.apart_from(grad_out_span)?;
-    grad_scale_span.apart_from(grad_w_span)?;
-    if let Some(grad_offset) = grad_offset {
-        let grad_offset_span = Span::of("grad_offset", grad_offset, count)?;
-        for other in [w_span, grad_out_span, grad_w_span, grad_scale_span] {
-            grad_offset_span.apart_from(other)?;
+    let outputs = [grad_w.cast_const(), grad_scale.cast()];
+    let is_plain = pointer::are_plainly_right(n, [w, grad_out, outputs[1]], [w, grad_out], outputs);
+    if !is_plain || count > n || grad_offset.is_some() {
+        let w_span = dtype.span("w", w, n)?;
+        let grad_out_span = dtype.span("grad_out", grad_out, n)?;
+        let grad_w_span = dtype.optional_span("grad_w", grad_w, n)?;
+        let grad_scale_span = Span::of("grad_scale", grad_scale, count)?;
+        grad_w_span.apart_from(w_span)?;
+        grad_w_span.same_or_apart_from(grad_out_span)?;
+        grad_scale_span.apart_from(w_span)?;
+        grad_scale_span.apart_from(grad_out_span)?;
+        grad_scale_span.apart_from(grad_w_span)?;
+        if let Some(grad_offset) = grad_offset {
+            let grad_offset_span = Span::of("grad_offset", grad_offset, count)?;
+            for other in [w_span, grad_out_span, grad_w_span, grad_scale_span] {
+                grad_offset_span.apart_from(other)?;
+            }
         }
     }
     // SAFETY: the caller's promise; the spans were compared.
@@ -345,7 +353,9 @@ pub(super) unsafe fn dequantize(
     n: usize,
     values: *mut c_void,
 ) -> Result<(), Error> {
-    dtype.span("values", values, n)?.apart_from(Span::of("codes", codes, n)?)?;
+    if !pointer::are_plainly_right(n, [codes.cast(), values.cast_const()], [codes.cast()], [values.cast_const()]) {
+        dtype.span("values", values, n)?.apart_from(Span::of("codes", codes, n)?)?;
+    }
     // SAFETY: the caller's promise; the spans were compared.
     unsafe {
         let grid = &pointer::handle("quantizer", quantizer)?.0;
