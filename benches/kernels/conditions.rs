@@ -152,6 +152,52 @@ fn two_threads(session: &mut Session<'_>, row: &Row, n: usize, time: Duration) {
         Side::new("one thread", |tensors| (row.kernel)(black_box(&mut one), black_box(tensors))),
     ];
     session.contest(Kind::Condition, &format!("{}, two threads", row.name), n, time, sides);
+    // What the memory itself gains by them: the same bytes, moved.
+    let run = row.fastest_from_memory();
+    let sides = vec![
+        Side::new("two threads", move |tensors| {
+            let [mut first, mut second] = halves(tensors);
+            std::thread::scope(|scope| {
+                scope.spawn(|| run(black_box(&mut second)));
+                run(black_box(&mut first));
+            });
+        }),
+        Side::new("one thread", move |tensors| run(black_box(tensors))),
+    ];
+    session.contest(Kind::Condition, &format!("{}, its stream, two threads", row.name), n, time, sides);
+}
+
+/// The first half of all elements, and the second.
+fn halves<'a>(tensors: &'a mut Tensors<'_>) -> [Tensors<'a>; 2] {
+    let middle = tensors.w.len() / 2;
+    let Halves { w, grad_out, values, grad_w } = &mut tensors.halves;
+    let [w, grad_out, values, grad_w] = [w, grad_out, values, grad_w].map(|halves| halves.split_at_mut(middle));
+    let first = Halves { w: w.0, grad_out: grad_out.0, values: values.0, grad_w: grad_w.0 };
+    let second = Halves { w: w.1, grad_out: grad_out.1, values: values.1, grad_w: grad_w.1 };
+    let Tensors { w, grad_out, values, grad_w, codes, grad_scale, .. } = tensors;
+    let [w, grad_out, values, grad_w] = [w, grad_out, values, grad_w].map(|floats| floats.split_at_mut(middle));
+    let codes = codes.split_at_mut(middle);
+    let grad_scale = grad_scale.split_at_mut(0);
+    [
+        Tensors {
+            w: w.0,
+            grad_out: grad_out.0,
+            values: values.0,
+            grad_w: grad_w.0,
+            codes: codes.0,
+            grad_scale: grad_scale.0,
+            halves: first,
+        },
+        Tensors {
+            w: w.1,
+            grad_out: grad_out.1,
+            values: values.1,
+            grad_w: grad_w.1,
+            codes: codes.1,
+            grad_scale: grad_scale.1,
+            halves: second,
+        },
+    ]
 }
 
 /// All but 32 elements, from `start` on.

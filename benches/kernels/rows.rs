@@ -306,6 +306,14 @@ impl Row {
         sides
     }
 
+    /// The stream that most often is the fastest where no cache holds the tensors.
+    pub fn fastest_from_memory(&self) -> impl Fn(&mut Tensors<'_>) + Copy + Sync + use<> {
+        let non_temporal = |stream: &Stream| stream.stores() == Stores::NonTemporal;
+        let stream = Stream::available().into_iter().find(non_temporal).unwrap_or(Stream::available()[0]);
+        let (Traffic::Written(run) | Traffic::Read { four: run, .. }) = self.stream;
+        move |tensors| run(black_box(stream), tensors)
+    }
+
     /// Measures the row at one size.
     pub fn measure(&self, session: &mut Session<'_>, n: usize, time: Duration) {
         let mut quantizer = self.quantizer(session.memory.first(n).w);
