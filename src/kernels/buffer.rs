@@ -373,7 +373,7 @@ impl Output<'_, f32> {
         // SAFETY: there is room for `len` elements, or halves, which nobody else uses; `from` is as long, and another's.
         unsafe {
             match self.halves() {
-                Some((half, start)) => half.narrow(from, std::slice::from_raw_parts_mut(start.cast(), self.len)),
+                Some((half, start)) => half.narrow(from, std::slice::from_raw_parts_mut(start.cast(), self.len), false),
                 None => std::ptr::copy_nonoverlapping(from.as_ptr(), self.start, self.len),
             }
         }

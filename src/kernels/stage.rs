@@ -71,12 +71,11 @@ fn begin<W: Work<TOTALS>, const TOTALS: usize>(stage: &mut Stage, work: &mut W, 
 pub(super) struct Room {
     // A block longer than a stage: tensors that are whole pages apart would share their places in the cache.
     floats: [MaybeUninit<[f32; STAGE + BLOCK]>; TENSORS],
-    narrowed: MaybeUninit<[u16; STAGE]>,
 }
 
 impl Room {
     pub(super) fn uninit() -> Self {
-        Room { floats: [MaybeUninit::uninit(); TENSORS], narrowed: MaybeUninit::uninit() }
+        Room { floats: [MaybeUninit::uninit(); TENSORS] }
     }
 }
 
@@ -95,8 +94,6 @@ struct Tensor {
 pub(crate) struct Stage {
     /// Where each tensor is staged. Not behind a reference: the work reads and writes there.
     floats: [*mut f32; TENSORS],
-    /// Room for a stage.
-    narrowed: *mut MaybeUninit<u16>,
     /// The work's, in the order in which it tells them. None for one that is not of halves.
     tensors: [Option<Tensor>; TENSORS],
     /// The one that it tells next.
@@ -109,8 +106,7 @@ impl Stage {
     /// The room outlives it, and nobody else uses it until then.
     pub(super) unsafe fn new(room: &mut Room) -> Self {
         let floats = room.floats.each_mut().map(|floats| floats.as_mut_ptr().cast());
-        let narrowed = room.narrowed.as_mut_ptr().cast();
-        Stage { floats, narrowed, tensors: [None; TENSORS], next: 0, elements: 0..0 }
+        Stage { floats, tensors: [None; TENSORS], next: 0, elements: 0..0 }
     }
 
     /// A work's next tensor is an input, if there is one: it is widened, if it is of halves.
@@ -167,14 +163,7 @@ impl Stage {
                 let to = start.add(self.elements.start).cast::<MaybeUninit<u16>>();
                 (slice::from_raw_parts(self.floats[index].cast_const(), count), slice::from_raw_parts_mut(to, count))
             };
-            if is_streamed {
-                // SAFETY: that is no more than a stage.
-                let narrowed = unsafe { slice::from_raw_parts_mut(self.narrowed, count) };
-                half.narrow(from, narrowed);
-                stream::copy(narrowed, to);
-            } else {
-                half.narrow(from, to);
-            }
+            half.narrow(from, to, is_streamed);
         }
     }
 }

@@ -5,8 +5,6 @@
 //! (with 32 MiB of it, forward of 2 Mi weights takes 1.3 times as long, of 16 Mi 0.8 to 0.9 times). It is never chosen for
 //! in-place work: there the line is in the cache already.
 
-use std::mem::MaybeUninit;
-
 /// Whether an output of `n` elements should bypass the cache.
 #[inline(always)]
 pub(super) fn pays(n: usize) -> bool {
@@ -36,28 +34,6 @@ pub(super) fn expect(elements: &[u16]) {
 /// Bytes of a line of the cache.
 #[cfg(target_arch = "x86_64")]
 const LINE: usize = 64;
-
-/// Copies what is in the cache to memory, past the cache where that is aligned for it. Needs a [`fence`].
-#[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
-pub(super) fn copy(from: &[MaybeUninit<u16>], to: &mut [MaybeUninit<u16>]) {
-    assert!(from.len() == to.len());
-    // SAFETY: shared elements are not exclusive ones, and both are as many; a register has eight, and SSE2 is part of x86-64.
-    unsafe {
-        let (from, to, len) = (from.as_ptr(), to.as_mut_ptr(), from.len());
-        let mut at = 0;
-        #[cfg(target_arch = "x86_64")]
-        if to.align_offset(16) < len {
-            use std::arch::x86_64::{_mm_loadu_si128, _mm_stream_si128};
-            at = to.align_offset(16);
-            std::ptr::copy_nonoverlapping(from, to, at);
-            while len - at >= 8 {
-                _mm_stream_si128(to.add(at).cast(), _mm_loadu_si128(from.add(at).cast()));
-                at += 8;
-            }
-        }
-        std::ptr::copy_nonoverlapping(from.add(at), to.add(at), len - at);
-    }
-}
 
 /// No cache is so small that streaming pays below this.
 const SMALLEST_THRESHOLD: usize = 256 << 10;

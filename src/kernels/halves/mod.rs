@@ -41,9 +41,10 @@ impl Half {
         self.widen_on(Isa::current(), from, to);
     }
 
-    /// Writes each of `from`, rounded.
-    pub(super) fn narrow(self, from: &[f32], to: &mut [MaybeUninit<u16>]) {
-        self.narrow_on(Isa::current(), from, to);
+    /// Writes each of `from`, rounded; past the cache if so, where that is possible, and then a [fence](super::stream::fence) is
+    /// needed.
+    pub(super) fn narrow(self, from: &[f32], to: &mut [MaybeUninit<u16>], past_cache: bool) {
+        self.narrow_on(Isa::current(), from, to, past_cache);
     }
 
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
@@ -65,14 +66,16 @@ impl Half {
     }
 
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
-    fn narrow_on(self, isa: Isa, from: &[f32], to: &mut [MaybeUninit<u16>]) {
+    fn narrow_on(self, isa: Isa, from: &[f32], to: &mut [MaybeUninit<u16>], past_cache: bool) {
         #[cfg(target_arch = "x86_64")]
         if x86::are_there(isa) {
             // SAFETY: they are there.
             return unsafe {
-                match self {
-                    Half::F16 => x86::narrow_f16(from, to),
-                    Half::Bf16 => x86::narrow_bf16(from, to),
+                match (self, past_cache && may_bypass(to)) {
+                    (Half::F16, false) => x86::narrow_f16::<false>(from, to),
+                    (Half::F16, true) => x86::narrow_f16::<true>(from, to),
+                    (Half::Bf16, false) => x86::narrow_bf16::<false>(from, to),
+                    (Half::Bf16, true) => x86::narrow_bf16::<true>(from, to),
                 }
             };
         }
@@ -81,6 +84,12 @@ impl Half {
             Half::Bf16 => each(from, to, narrowed_bf16),
         }
     }
+}
+
+/// Whether halves lie so that registers of them can be stored past the cache, as those of every allocator do.
+#[cfg(target_arch = "x86_64")]
+fn may_bypass(to: &[MaybeUninit<u16>]) -> bool {
+    to.as_ptr().addr().is_multiple_of(16)
 }
 
 /// Converts all of `from`, as many as `to` has room for.

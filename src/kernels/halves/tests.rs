@@ -1,5 +1,5 @@
 use super::*;
-use crate::kernels::Isa;
+use crate::kernels::{Isa, stream};
 
 fn widened(half: Half, isa: Isa, from: &[u16]) -> Vec<u32> {
     let mut to = vec![MaybeUninit::new(7.0f32); from.len()];
@@ -8,11 +8,20 @@ fn widened(half: Half, isa: Isa, from: &[u16]) -> Vec<u32> {
     to.into_iter().map(|number| unsafe { number.assume_init() }.to_bits()).collect()
 }
 
+/// Narrowed into the cache and past it, to halves that are aligned for that and that are not.
 fn narrowed(half: Half, isa: Isa, from: &[f32]) -> Vec<u16> {
-    let mut to = vec![MaybeUninit::new(7u16); from.len()];
-    half.narrow_on(isa, from, &mut to);
-    // SAFETY: as above.
-    to.into_iter().map(|number| unsafe { number.assume_init() }).collect()
+    let mut all = [(false, 0), (true, 0), (true, 1)].map(|(past_cache, offset)| {
+        let mut to = vec![MaybeUninit::new(7u16); from.len() + 9];
+        let start = to.as_ptr().align_offset(16) + offset;
+        half.narrow_on(isa, from, &mut to[start..][..from.len()], past_cache);
+        stream::fence();
+        // SAFETY: as above.
+        let to: Vec<u16> = to.into_iter().map(|number| unsafe { number.assume_init() }).collect();
+        assert!(to[..start].iter().chain(&to[start + from.len()..]).all(|half| *half == 7));
+        to[start..][..from.len()].to_vec()
+    });
+    assert!(all[1] == all[0] && all[2] == all[0], "{half:?} {isa:?}");
+    std::mem::take(&mut all[0])
 }
 
 /// The same by another's hand, which for want of `std` does not ask for instructions.

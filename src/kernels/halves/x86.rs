@@ -2,7 +2,7 @@
 //! takes as many instructions as a conversion.
 
 use super::super::Isa;
-use super::{each, narrowed_bf16, narrowed_f16, widened_bf16, widened_f16};
+use super::{each, may_bypass, narrowed_bf16, narrowed_f16, widened_bf16, widened_f16};
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
@@ -33,17 +33,18 @@ pub(super) fn widen_f16(from: &[u16], to: &mut [MaybeUninit<f32>]) {
     each(rest, to_rest, widened_f16);
 }
 
+/// Past the cache, if so; that takes a start that [may](super::may_bypass).
 #[target_feature(enable = "avx2,f16c")]
-pub(super) fn narrow_f16(from: &[f32], to: &mut [MaybeUninit<u16>]) {
-    assert!(from.len() == to.len());
+pub(super) fn narrow_f16<const PAST_CACHE: bool>(from: &[f32], to: &mut [MaybeUninit<u16>]) {
+    assert!(from.len() == to.len() && (!PAST_CACHE || may_bypass(to)));
     let ((from, rest), (to, to_rest)) = (from.as_chunks::<TURN>(), to.as_chunks_mut::<TURN>());
     for (from, to) in from.iter().zip(to) {
         for at in (0..TURN).step_by(LANES) {
-            // SAFETY: as above.
+            // SAFETY: as above; what may bypass the cache is aligned to a register of halves.
             unsafe {
                 let numbers = _mm256_loadu_ps(from.as_ptr().add(at));
                 let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(numbers);
-                _mm_storeu_si128(to.as_mut_ptr().add(at).cast(), halves);
+                store::<PAST_CACHE>(to.as_mut_ptr().add(at).cast(), halves);
             }
         }
     }
@@ -67,13 +68,13 @@ pub(super) fn widen_bf16(from: &[u16], to: &mut [MaybeUninit<f32>]) {
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn narrow_bf16(from: &[f32], to: &mut [MaybeUninit<u16>]) {
-    assert!(from.len() == to.len());
+pub(super) fn narrow_bf16<const PAST_CACHE: bool>(from: &[f32], to: &mut [MaybeUninit<u16>]) {
+    assert!(from.len() == to.len() && (!PAST_CACHE || may_bypass(to)));
     let ((from, rest), (to, to_rest)) = (from.as_chunks::<TURN>(), to.as_chunks_mut::<TURN>());
     for (from, to) in from.iter().zip(to) {
         let mut nan = _mm256_setzero_ps();
         for at in (0..TURN).step_by(2 * LANES) {
-            // SAFETY: both arrays have sixteen from there on.
+            // SAFETY: both arrays have sixteen from there on; the rest as above.
             unsafe {
                 let low = _mm256_loadu_ps(from.as_ptr().add(at));
                 let high = _mm256_loadu_ps(from.as_ptr().add(at + LANES));
@@ -81,7 +82,9 @@ pub(super) fn narrow_bf16(from: &[f32], to: &mut [MaybeUninit<u16>]) {
                 // Within each half of a register, so that the quarters are then in the order 0, 2, 1, 3.
                 let packed = _mm256_packus_epi32(rounded_off(low), rounded_off(high));
                 let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
-                _mm256_storeu_si256(to.as_mut_ptr().add(at).cast(), halves);
+                let to: *mut __m128i = to.as_mut_ptr().add(at).cast();
+                store::<PAST_CACHE>(to, _mm256_castsi256_si128(halves));
+                store::<PAST_CACHE>(to.add(1), _mm256_extracti128_si256::<1>(halves));
             }
         }
         // Rare, and no branch per number.
@@ -90,6 +93,15 @@ pub(super) fn narrow_bf16(from: &[f32], to: &mut [MaybeUninit<u16>]) {
         }
     }
     each(rest, to_rest, narrowed_bf16);
+}
+
+/// # Safety
+/// There is room for a register, aligned if it goes past the cache.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn store<const PAST_CACHE: bool>(to: *mut __m128i, halves: __m128i) {
+    // SAFETY: the caller's promise.
+    unsafe { if PAST_CACHE { _mm_stream_si128(to, halves) } else { _mm_storeu_si128(to, halves) } }
 }
 
 /// [`super::rounded_off`] by 16 bits, of numbers that are no NaN.
