@@ -89,8 +89,9 @@ impl Work<2> for Ranges<'_> {
         let x = self.x.load::<V>(block);
         let mut terms = [x; 2];
         for register in 0..V::REGISTERS {
-            let number = x[register].or_else(x[register].is_number(), V::Floats::splat(f32::INFINITY));
-            terms[0][register] = V::Floats::splat(0.0).minus(number);
+            // A bound that is NaN is none.
+            let number = V::Floats::splat(f32::INFINITY).at_most(x[register]);
+            terms[0][register] = number.xor(V::Floats::splat(-0.0));
             terms[1][register] = number;
         }
         terms
