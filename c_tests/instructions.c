@@ -146,6 +146,15 @@ static diffquant_quantizer *last_axis(size_t n) {
     return quantizer;
 }
 
+/* 64 channels of 4 neighbours each. */
+static diffquant_quantizer *middle_axis(size_t n) {
+    const size_t shape[] = {n / 256, 64, 4}, one[] = {1, 1, 1};
+    diffquant_quantizer *quantizer = lsq(n);
+    require(diffquant_quantizer_set_granularity(quantizer, DIFFQUANT_GRANULARITY_PER_CHANNEL, 0));
+    require(diffquant_quantizer_set_shape(quantizer, n < 256 ? one : shape, 3, 1));
+    return quantizer;
+}
+
 static diffquant_quantizer *tokens(size_t n) {
     diffquant_quantizer *quantizer = standard(n);
     declare(quantizer, DIFFQUANT_GRANULARITY_PER_TOKEN, n, TOKEN);
@@ -310,8 +319,10 @@ static const struct kernel kernels[] = {
     {"forward-asymmetric", asymmetric, forward},
     {"forward-blocks-of-32", blocks, forward},
     {"forward-last-axis", last_axis, forward},
+    {"forward-middle-axis", middle_axis, forward},
     {"backward-scale-blocks-of-32", lsq_blocks, backward_scale},
     {"backward-scale-last-axis", last_axis, backward_scale},
+    {"backward-scale-middle-axis", middle_axis, backward_scale},
     {"forward-dynamic-tokens-of-128", tokens, forward_dynamic},
     {"forward-stochastic", stochastic, forward},
     {"forward-propagate", propagating, forward},
@@ -321,6 +332,7 @@ static const struct kernel kernels[] = {
     {"dequantize", standard, dequantize},
     {"dequantize-blocks-of-32", blocks, dequantize},
     {"dequantize-last-axis", last_axis, dequantize},
+    {"dequantize-middle-axis", middle_axis, dequantize},
     {"init-scale", standard, init_scale},
     {"init-scale-blocks-of-32", blocks, init_scale},
     {"init-scale-last-axis", last_axis, init_scale},

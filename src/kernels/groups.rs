@@ -225,6 +225,11 @@ impl<'a> Groups<'a> {
             unsafe {
                 if repeat == 1 {
                     start.copy_from_nonoverlapping(numbers.as_ptr(), columns);
+                } else if repeat <= V::Floats::LANES {
+                    // What a register writes too much, the next one writes over.
+                    for (group, number) in numbers.iter().enumerate() {
+                        V::Floats::splat(*number).store(start.add(group * repeat));
+                    }
                 } else {
                     for (group, number) in numbers.iter().enumerate() {
                         let register = V::Floats::splat(*number);
