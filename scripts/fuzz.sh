@@ -3,6 +3,8 @@
 #
 #   scripts/fuzz.sh SECONDS [TARGET...]
 #
+# SEED in the environment makes a run that can be repeated: from the same corpus the same inputs, as many as there is time for.
+#
 # The compiler that builds diffquant is all it needs: libFuzzer comes with a crate, and is given the coverage that it
 # asks for by flags. What was found worth keeping is in fuzz/corpus; what a run adds stays in target/fuzz/corpus.
 set -eu
@@ -28,7 +30,8 @@ for target; do
     log=target/fuzz/$target.log
     mkdir -p "$corpus" "fuzz/corpus/$target"
     if ! "target/fuzz/$host/release/$target" "$corpus" "fuzz/corpus/$target" -max_total_time="$seconds" \
-        -max_len=4096 -timeout=20 -print_final_stats=1 -artifact_prefix="target/fuzz/$target-" >"$log" 2>&1; then
+        -seed="${SEED:-0}" -max_len=4096 -timeout=20 -print_final_stats=1 -artifact_prefix="target/fuzz/$target-" \
+        >"$log" 2>&1; then
         tail -40 "$log"
         echo "fuzz: $target: FAILED, see $log; the input is in target/fuzz/$target-*" >&2
         exit 1
