@@ -95,6 +95,9 @@ impl Histogram {
 /// Elements that are counted, and their range found, while they are in the first-level cache.
 const PIECE: usize = 4096;
 
+/// Elements of a batch that are worth several tables: to clear these takes as long as to count some 8,000.
+const IN_TURN: usize = 8 * PIECE;
+
 /// Channels that are counted together where their elements alternate: the elements of a cache line.
 const TOGETHER: usize = 16;
 
@@ -113,15 +116,16 @@ pub(super) fn of_batch(x: &[f32], shape: [usize; 3]) -> Result<Vec<Group>, Error
 fn of_long_slices(x: &[f32], [outer, channels, inner]: [usize; 3]) -> Result<Vec<Group>, Error> {
     let mut groups = Vec::new();
     groups.try_reserve_exact(channels)?;
-    let mut bins = if inner < PIECE { Bins::of_groups(1)? } else { Bins::in_turn()? };
+    let in_turn = inner >= PIECE && x.len() >= IN_TURN;
+    let mut bins = if in_turn { Bins::in_turn()? } else { Bins::of_groups(1)? };
     for channel in 0..channels {
         let mut group = Group::default();
         for o in 0..outer {
             for piece in x[(o * channels + channel) * inner..][..inner].chunks(PIECE) {
-                if inner < PIECE {
-                    bins.count_row(piece, inner)
-                } else {
+                if in_turn {
                     bins.count(piece)
+                } else {
+                    bins.count_row(piece, piece.len())
                 }
                 group.add(&group::of_elements(piece));
             }
