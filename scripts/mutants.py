@@ -202,7 +202,7 @@ def build():
     for name, test in BUILDERS.items():
         run([programs[name], test])
     probe = f"LD_PRELOAD={BUILD / 'tmp/c_harness/probe/alloc_probe.so'}"
-    for file in sorted((ROOT / "c_tests").glob("test_*.c")):
+    for file in sorted((TREE / "c_tests").glob("test_*.c")):
         for test in re.findall(r"^TEST\((\w+)\) \{", file.read_text(), re.MULTILINE):
             tests.append(Test("c_harness", ["env", probe, BUILD / "tmp/c_harness/program/harness", test]))
     # Of the matrix every eleventh call, as all of them take long.
