@@ -35,14 +35,16 @@ fn by_channel(x: &[f32], channels: usize, inner: usize) -> Vec<Vec<f32>> {
 #[test]
 fn each_channel_of_any_axis_is_as_if_it_were_observed_alone() {
     let mut random = Random::new(1);
-    // Long and short slices, slices of one element, one channel, more channels than are counted together.
-    let shapes: [(&[usize], usize); 9] = [
+    // Long and short slices, slices of one element, one channel, more channels than are counted together, many elements of few
+    // that are.
+    let shapes: [(&[usize], usize); 10] = [
         (&[4, 3, 5000], 1),
         (&[9, 7, 300], 1),
         (&[2000, 3, 20], 1),
         (&[3, 40, 1], 1),
         (&[50, 33], 1),
         (&[20, 5, 3], 1),
+        (&[5000, 3], 1),
         (&[6, 11], 0),
         (&[7, 1, 6], 1),
         (&[1, 2, 3, 4, 5], 3),
