@@ -42,9 +42,13 @@ study: $(DEMO)/train_digits ## the demo's methods over 12 seeds, from random wei
 pictures: build ## measure and draw what docs/methods.md shows; takes the last `make study` with it
 	python3 scripts/methods_pictures.py
 
+# Nothing here builds the crates beside the library, whose lock files would go stale when a dependency of it changes.
 # The second run is on a processor without AVX, emulated: whatever computes, by the baseline's code.
 test: ## run every test
 	scripts/setup.sh test
+	for crate in fuzz mutants; do \
+		cargo metadata --locked --format-version 1 --manifest-path $$crate/Cargo.toml >/dev/null || exit 1; \
+	done
 	cargo test --locked
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='qemu-x86_64 -cpu Nehalem' \
 		DIFFQUANT_RUNNER='qemu-x86_64 -cpu Nehalem' DIFFQUANT_EXPECTED_ISA=baseline \

@@ -154,9 +154,13 @@ TEST(the_estimator_of_a_configuration_is_kept_with_its_parameter) {
         {DIFFQUANT_STE_CLIPPED, 1.5f, 1.5f},
         {DIFFQUANT_STE_EWGS, 0.25f, 0.25f},
         {DIFFQUANT_STE_EWGS, 0.0f, 0.0f},
+        {DIFFQUANT_STE_EWGS_SIGNED, 0.125f, 0.125f},
         /* Those without a parameter ignore it, whatever it is, and report 0. */
         {DIFFQUANT_STE_STANDARD, 7.0f, 0.0f},
         {DIFFQUANT_STE_LEARNED_STEP_SIZE, -1.0f, 0.0f},
+        {DIFFQUANT_STE_RANGE_CLIPPED, 7.0f, 0.0f},
+        {DIFFQUANT_STE_LSQ, 7.0f, 0.0f},
+        {DIFFQUANT_STE_LSQ_PLUS, 7.0f, 0.0f},
         {DIFFQUANT_STE_STANDARD, NAN, 0.0f},
     };
     diffquant_config *config = default_config();

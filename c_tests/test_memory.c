@@ -5,6 +5,8 @@
 #include "alloc_probe.h"
 #include "granular.h"
 
+#include <limits.h>
+
 /* ---- Without a single allocation --------------------------------------------------------------------------------- */
 
 TEST(forward_backward_and_dequantize_allocate_nothing) {
@@ -159,4 +161,17 @@ TEST(reporting_a_failure_allocates_nothing) {
     CHECK(has_message);
     CHECK(none == NULL);
     diffquant_quantizer_free(q);
+}
+
+TEST(of_handles_that_were_freed_the_last_256_are_kept_and_no_more) {
+    const struct alloc_probe *probe = alloc_probe_find();
+    if (probe == NULL) {
+        return;
+    }
+    probe->start(LONG_MAX);
+    for (int freed = 0; freed < 600; freed++) {
+        diffquant_config_free(default_config());
+    }
+    probe->stop();
+    CHECK_INT(probe->outstanding(), 256);
 }

@@ -97,6 +97,8 @@ static diffquant_status call_forward_dynamic(void) {
 
 /* Observers that the calls work on, made anew for each: what is to be changed, what is read, and what is made. */
 static diffquant_observer *observer, *other_observer, *made_observer;
+/* Of whole tensors. */
+static diffquant_observer *whole_observer;
 static char observer_json[4096];
 
 static diffquant_status call_observer_new(void) {
@@ -120,6 +122,9 @@ static diffquant_status call_observer_set_shape(void) {
 static diffquant_status call_observer_observe(void) {
     return diffquant_observer_observe(observer, calibration_weights, 6);
 }
+static diffquant_status call_observer_observe_whole(void) {
+    return diffquant_observer_observe(whole_observer, calibration_weights, 6);
+}
 static diffquant_status call_observer_observe_typed(void) {
     return diffquant_observer_observe_typed(observer, DIFFQUANT_DTYPE_F16, calibration_halves, 6);
 }
@@ -138,6 +143,7 @@ static void make_observers(void) {
     static const float of_many_sizes[] = {1e-9f, 1, 1, 1e-6f, 1, 1, 1e-3f, 1, 1, 1e3f, 1, 1, 1e6f, 1, 1};
     observer = new_observer(DIFFQUANT_OBSERVER_KIND_HISTOGRAM);
     other_observer = new_observer(DIFFQUANT_OBSERVER_KIND_HISTOGRAM);
+    whole_observer = new_observer(DIFFQUANT_OBSERVER_KIND_HISTOGRAM);
     REQUIRE_OK(diffquant_observer_set_shape(observer, shape, 2, 0));
     REQUIRE_OK(diffquant_observer_set_shape(other_observer, shape, 2, 0));
     REQUIRE_OK(diffquant_observer_observe(observer, few, 3));
@@ -214,7 +220,7 @@ static long check_every_failure(const struct alloc_probe *probe, const char *nam
     quantizer = channel_quantizer(4, scales, 3);
     text = text_of(config);
     make_observers();
-    const struct observer_text observed = observer_text_of(observer);
+    const struct observer_text observed = observer_text_of(observer), nothing = observer_text_of(whole_observer);
     size_t length = 0;
     REQUIRE_OK(diffquant_quantizer_set_ste(quantizer, DIFFQUANT_STE_LSQ_PLUS, 0.0f));
     REQUIRE_OK(diffquant_quantizer_set_offsets(quantizer, scales, 3));
@@ -254,6 +260,7 @@ static long check_every_failure(const struct alloc_probe *probe, const char *nam
         CHECK(made_quantizer == no_quantizer());
         CHECK(made_observer == no_observer());
         CHECK_OBSERVER(observer, &observed);
+        CHECK_OBSERVER(whole_observer, &nothing);
         CHECK(made_rotation == NULL);
         CHECK_STATE(quantizer, &before);
         CHECK_CONFIG(config, &text);
@@ -279,6 +286,7 @@ static long check_every_failure(const struct alloc_probe *probe, const char *nam
                       (made_observer != no_observer()) + (made_rotation != NULL);
     diffquant_observer_free(observer);
     diffquant_observer_free(other_observer);
+    diffquant_observer_free(whole_observer);
     diffquant_rotation_free(made_rotation);
     diffquant_quantizer_free(quantizer);
     diffquant_config_free(config);
@@ -318,6 +326,7 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
         {"observer_set_shape", call_observer_set_shape},
         {"observer_observe_typed", call_observer_observe_typed},
         {"observer_observe", call_observer_observe},
+        {"observer_observe whole tensors", call_observer_observe_whole},
         {"observer_merge", call_observer_merge},
         {"quantizer_init_scale_from_observer", call_init_from_observer},
         {"quantizer_from_json", call_quantizer_from_json},

@@ -333,6 +333,18 @@ TEST(two_single_outputs_that_share_a_byte_are_refused_and_touch_nothing) {
     diffquant_config_free(config);
 }
 
+TEST(two_single_outputs_may_lie_side_by_side) {
+    diffquant_config *config = default_config();
+    int32_t bounds[2];
+    for (int first = 0; first < 2; first++) {
+        check_context("the first at %d", first);
+        CHECK_OK(diffquant_config_code_range(config, &bounds[first], &bounds[1 - first]));
+        CHECK_INT(bounds[first], -8);
+        CHECK_INT(bounds[1 - first], 7);
+    }
+    diffquant_config_free(config);
+}
+
 TEST(a_text_buffer_that_holds_its_own_length_is_refused) {
     union {
         char text[1024];

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Breaks the library on purpose, in one place at a time, and counts how often the tests notice.
 
-    scripts/mutants.py [COUNT] [--seed SEED] [--only NUMBER...] [--jobs JOBS]
+    scripts/mutants.py [COUNT] [--seed SEED] [--under PATH...] [--only NUMBER...] [--jobs JOBS]
 
 One build holds every mutant (see mutants/), and a variable wakes one. Each test runs once without a mutant, and tells which it comes by;
-then COUNT mutants, 200 unless told otherwise, are drawn by SEED, and of each the tests that come by it run, the quickest first, until
-one fails or takes too long, which kills the mutant. Survivors are printed, and the share that was killed for each part of the source.
-It fails when that is less than 95 % of them all.
+then COUNT mutants, 200 unless told otherwise, are drawn by SEED, from the files under PATH where some are named. Of each the tests that
+come by it run, the quickest first, until one fails or takes too long, which kills the mutant. Survivors are printed, and the share that was
+killed for each part of the source. It fails when that is less than 95 % of them all.
 
 The loops in src/kernels are left out: each is compared with a plain oracle, over every length and, in part, every float.
 """
@@ -202,7 +202,7 @@ def build():
     for name, test in BUILDERS.items():
         run([programs[name], test])
     probe = f"LD_PRELOAD={BUILD / 'tmp/c_harness/probe/alloc_probe.so'}"
-    for file in sorted((ROOT / "c_tests").glob("test_*.c")):
+    for file in sorted((TREE / "c_tests").glob("test_*.c")):
         for test in re.findall(r"^TEST\((\w+)\) \{", file.read_text(), re.MULTILINE):
             tests.append(Test("c_harness", ["env", probe, BUILD / "tmp/c_harness/program/harness", test]))
     # Of the matrix every eleventh call, as all of them take long.
@@ -261,11 +261,16 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("count", nargs="?", type=int, default=200)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--under", nargs="+", default=["src"], metavar="PATH", help="files or folders to draw from, such as src/capi")
     options.add_argument("--only", type=int, nargs="+", help="these mutants, by their numbers")
     options.add_argument("--jobs", type=int, default=os.cpu_count())
     options = options.parse_args()
 
     mutants = plant_what_compiles()
+    under = [pathlib.Path(path) for path in options.under]
+    places = [number for number, (file, *_) in sorted(mutants.items()) if any(pathlib.Path(file).is_relative_to(path) for path in under)]
+    if not places:
+        sys.exit(f"mutants: nothing to break under {' '.join(options.under)}")
     tests = build()
     # A mutant that wants all the memory there is does not get it, and leaves no core.
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
@@ -277,7 +282,7 @@ def main():
     print(f"{len(tests)} tests, {sum(test.takes for test in tests):.0f} s without a mutant; the slowest:", flush=True)
     for test in tests[-5:]:
         print(f"{test.takes:5.1f} s  {test.program} {test.command[-1]}", flush=True)
-    drawn = options.only or random.Random(options.seed).sample(sorted(mutants), min(options.count, len(mutants)))
+    drawn = options.only or random.Random(options.seed).sample(places, min(options.count, len(places)))
 
     killers, parts, survivors, slow = collections.Counter(), collections.defaultdict(collections.Counter), [], 0
     with ThreadPoolExecutor(options.jobs) as pool:

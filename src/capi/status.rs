@@ -246,6 +246,12 @@ mod tests {
     }
 
     #[test]
+    fn all_but_one_byte_of_a_message_is_text() {
+        report(|| Err(Error::InvalidJson("e".repeat(MESSAGE_CAPACITY))));
+        assert_eq!(last_message().len(), MESSAGE_CAPACITY - 1);
+    }
+
+    #[test]
     fn a_nul_inside_a_message_does_not_end_it() {
         report(|| Err(Error::InvalidJson("before\0after".into())));
         assert!(last_message().ends_with("before after"));

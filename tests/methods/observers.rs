@@ -35,14 +35,16 @@ fn by_channel(x: &[f32], channels: usize, inner: usize) -> Vec<Vec<f32>> {
 #[test]
 fn each_channel_of_any_axis_is_as_if_it_were_observed_alone() {
     let mut random = Random::new(1);
-    // Long and short slices, slices of one element, one channel, more channels than are counted together.
-    let shapes: [(&[usize], usize); 9] = [
+    // Long and short slices, slices of one element, one channel, more channels than are counted together, many elements of few
+    // that are.
+    let shapes: [(&[usize], usize); 10] = [
         (&[4, 3, 5000], 1),
         (&[9, 7, 300], 1),
         (&[2000, 3, 20], 1),
         (&[3, 40, 1], 1),
         (&[50, 33], 1),
         (&[20, 5, 3], 1),
+        (&[5000, 3], 1),
         (&[6, 11], 0),
         (&[7, 1, 6], 1),
         (&[1, 2, 3, 4, 5], 3),
@@ -106,10 +108,13 @@ fn a_range_is_of_the_data_alone_and_its_zeros_are_positive() {
     for kind in KINDS {
         for n in [1, 31, 32, 33, 300, 5000] {
             for (x, range) in [(2.0, 2.0f32), (-3.0, -3.0), (-0.0, 0.0)] {
-                let mut observer = Observer::new(kind).unwrap();
-                observer.observe(&vec![x; n]).unwrap();
-                let (min, max) = observer.range(0).unwrap();
-                assert_eq!([min.to_bits(), max.to_bits()], [range.to_bits(); 2], "{kind:?} {n} times {x}");
+                // Beside an element that is not finite, it is found in another way.
+                for more in [&[][..], &[f32::NAN]] {
+                    let mut observer = Observer::new(kind).unwrap();
+                    observer.observe(&[&vec![x; n], more].concat()).unwrap();
+                    let (min, max) = observer.range(0).unwrap();
+                    assert_eq!([min.to_bits(), max.to_bits()], [range.to_bits(); 2], "{kind:?} {n} times {x}, {more:?}");
+                }
             }
         }
     }
