@@ -113,7 +113,11 @@ fn a_range_is_of_the_data_alone_and_its_zeros_are_positive() {
                     let mut observer = Observer::new(kind).unwrap();
                     observer.observe(&[&vec![x; n], more].concat()).unwrap();
                     let (min, max) = observer.range(0).unwrap();
-                    assert_eq!([min.to_bits(), max.to_bits()], [range.to_bits(); 2], "{kind:?} {n} times {x}, {more:?}");
+                    assert_eq!(
+                        [min.to_bits(), max.to_bits()],
+                        [range.to_bits(); 2],
+                        "{kind:?} {n} times {x}, {more:?}"
+                    );
                 }
             }
         }
