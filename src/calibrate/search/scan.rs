@@ -81,7 +81,7 @@ impl Search<'_> {
         self.try_all();
         self.make_cells();
         let cells = &self.memory.cells;
-        let most = self.best.error * (1.0 + LUCK_OF_SMALL * self.scatter) as f32;
+        let most = self.best.error * (1.01 + LUCK_OF_SMALL * self.scatter) as f32;
         let is_resolved = |cell: &Cell| cell.width(self.size as f32) < RESOLVED;
         let may_be = |cell: &Cell| {
             let bottom = if is_resolved(cell) { cell.bottom() } else { None };

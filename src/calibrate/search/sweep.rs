@@ -3,14 +3,17 @@
 //! With t one over the step, A the sum of magnitudes times levels and B that of squared levels, the best step for an assignment is
 //! A / B, and its error is the sum of squares less A^2 / B. A move raises A^2 / B as long as t is below B / A, then it lowers it: between
 //! moves that raise it and moves that lower it is a peak, and the highest peak is the smallest error of the range. [`Moves`] adds them
-//! up in bins so narrow that it hardly matters in which order the moves of one come: an error within a thousandth took bins in which a
-//! typical weight moves by a hundredth of a level, and less where weights are few and a move is much.
+//! up in bins so narrow that it hardly matters in which order the moves of one come: at twice the width, a group of 1024 in a hundred was
+//! more than a thousandth above its smallest error.
 
-use super::{Search, Trial};
+use super::{LANES, Search, Trial};
 use crate::kernels::{MOST_BINS, MoveBins, Moves, Start, UNITS};
 
-/// In a bin of 256 weights, one of typical size moves by this part of a level.
-const WIDTH: f64 = 0.007;
+/// A weight of typical size moves by this part of a level in a bin.
+const WIDTH: f64 = 0.009;
+
+/// Of fewer weights, what order the moves of a bin come in does matter: steps near the peak are tried as well.
+const POLISHED: usize = 600;
 
 impl Search<'_> {
     /// Finds the best step of a range, for the zero point of the best so far.
@@ -20,8 +23,7 @@ impl Search<'_> {
         if from >= to {
             return;
         }
-        let width = WIDTH * (self.weights.len() as f64 / 256.0).powf(0.4).min(1.3);
-        let count = (((to - from) * self.size / width) as usize).clamp(1, MOST_BINS);
+        let count = (((to - from) * self.size / WIDTH) as usize).clamp(1, MOST_BINS);
         let (bounds, zero_point) = (self.target.bounds, self.best.zero_point);
         let mut start = Start::default();
         self.isa.run(Moves {
@@ -41,9 +43,14 @@ impl Search<'_> {
             let part = if levels > 0.0 { by_levels / levels } else { 0.0 };
             let error = (residuals - by_levels * part) / (from * from) - (highest.height() - first.height());
             let error = error.max(0.0) as f32;
+            let by_step = highest.levels / highest.by_levels * UNITS;
             if error < self.best.error {
-                let by_step = highest.levels / highest.by_levels * UNITS;
                 self.best = Trial { by_step, zero_point, error, part: 0.0 };
+            }
+            if self.weights.len() < POLISHED {
+                self.clear();
+                self.linear((by_step - 2.0 * stride, by_step + 2.0 * stride), LANES, 0.0);
+                self.try_all();
             }
         }
     }
