@@ -161,6 +161,22 @@ static diffquant_quantizer *tokens(size_t n) {
     return quantizer;
 }
 
+/* A scale for each of the rows of `row` weights. */
+static diffquant_quantizer *rows(uint32_t bits, size_t n, size_t row) {
+    diffquant_quantizer *quantizer = with_bits(bits);
+    declare(quantizer, DIFFQUANT_GRANULARITY_PER_TOKEN, n, row);
+    return quantizer;
+}
+
+static diffquant_quantizer *channels_2_bits(size_t n) { return rows(2, n, CHANNEL); }
+static diffquant_quantizer *channels_4_bits(size_t n) { return rows(4, n, CHANNEL); }
+static diffquant_quantizer *channels_8_bits(size_t n) { return rows(8, n, CHANNEL); }
+static diffquant_quantizer *tokens_2_bits(size_t n) { return rows(2, n, TOKEN); }
+static diffquant_quantizer *tokens_4_bits(size_t n) { return rows(4, n, TOKEN); }
+static diffquant_quantizer *tokens_8_bits(size_t n) { return rows(8, n, TOKEN); }
+static diffquant_quantizer *blocks_2_bits(size_t n) { return rows(2, n, BLOCK); }
+static diffquant_quantizer *blocks_8_bits(size_t n) { return rows(8, n, BLOCK); }
+
 static diffquant_quantizer *stochastic(size_t n) {
     diffquant_quantizer *quantizer = standard(n);
     require(diffquant_quantizer_set_rounding(quantizer, DIFFQUANT_ROUNDING_STOCHASTIC));
@@ -340,6 +356,14 @@ static const struct kernel kernels[] = {
     {"init-scale-mse-2-bits", two_bits, init_scale_mse},
     {"init-scale-mse-8-bits", eight_bits, init_scale_mse},
     {"init-scale-mse-blocks-of-32", blocks, init_scale_mse},
+    {"mse-groups-of-1024-2-bits", channels_2_bits, init_scale_mse},
+    {"mse-groups-of-1024-4-bits", channels_4_bits, init_scale_mse},
+    {"mse-groups-of-1024-8-bits", channels_8_bits, init_scale_mse},
+    {"mse-groups-of-128-2-bits", tokens_2_bits, init_scale_mse},
+    {"mse-groups-of-128-4-bits", tokens_4_bits, init_scale_mse},
+    {"mse-groups-of-128-8-bits", tokens_8_bits, init_scale_mse},
+    {"mse-groups-of-32-2-bits", blocks_2_bits, init_scale_mse},
+    {"mse-groups-of-32-8-bits", blocks_8_bits, init_scale_mse},
     {"init-scale-mse-asymmetric", asymmetric, init_scale_mse},
     {"observe-min-max", standard, observe_min_max},
     {"observe-histogram", standard, observe_histogram},

@@ -78,7 +78,7 @@ fn try_block<V: Vectors>(
             add_residuals::<V, 1>(w, &lanes, first, sums);
         }
     }
-    for lane in 0..BLOCK {
+    for lane in 0..registers * V::Floats::LANES {
         let by_square = f64::from(one_over_step[lane]) * f64::from(one_over_step[lane]);
         // w = step * (level + residual), squared and added up.
         let levels_squared = sum_of_squares * by_square - squares[lane] - 2.0 * by_levels[lane];

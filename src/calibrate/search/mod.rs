@@ -1,33 +1,35 @@
 //! The step and zero point of a group with the smallest squared error.
 //!
 //! The error of a group as a function of its step is piecewise a parabola, one piece for each assignment of weights to levels;
-//! a group of m weights has some `m * level` of them, every one a chance of a minimum, and no formula says which is best.
-//! [`Residuals`] tries several steps at once, and tells of each the error, its slope, and the bottom of its parabola. The search has
-//! three parts:
+//! a group of m weights has some `m * level` of them, every one a chance of a minimum, and no formula says which is best. So the search
+//! has two parts:
 //!
-//! 1. *Zoom*: few steps, far apart, leave the range of those that may be the best. A free zero point is zoomed in on by moving one
-//!    end of the range that is not clamped, then the other.
-//! 2. *Scan*: steps over that range, so close that a typical weight moves by a part of a level between neighbours.
-//! 3. *Cut*: between neighbours the error is about a cubic ([`cells`]); steps are tried where those are lowest, over and over.
+//! 1. *Zoom*: few steps, far apart, leave the range of those that may be the best. [`Residuals`] tries several at once, and tells of
+//!    each the error, its slope, and the bottom of its parabola.
+//! 2. *Sweep*: every assignment in that range, one move of a weight after another ([`sweep`]).
 //!
-//! Of few weights there are so few assignments that every one in the range is tried, instead of a scan and cuts.
+//! Free zero points have no such order: each step has its own, and where it changes all that is clamped does. One is zoomed in on by
+//! moving one end of the range that is not clamped, then the other; then [`scan`] tries steps close to each other. Of very few weights,
+//! moves are so few that each is tried by itself ([`few`]).
 //!
 //! Steps are counted in one over the step, of which a weight w passes `abs(w)` levels for each unit, wherever.
 
 mod cells;
 mod few;
+mod scan;
+mod sweep;
 mod zero_point;
 
 use super::{Target, filled};
 use crate::error::Error;
-use crate::kernels::{Candidates, Input, Isa, Residuals, Scaled};
+use crate::kernels::{ALL_BINS, Candidates, Input, Isa, MoveBins, Residuals, Scaled};
 use cells::{Cell, Point};
 use std::f64::consts::FRAC_PI_2;
 use zero_point::{TAIL, TRIED_ALL};
 
 /// Steps of a zoom; of one into a range that is not that many times as wide as its smallest step, half as many.
 const FEW: usize = 16;
-const NARROW: f64 = 2.5;
+const NARROW: f64 = 8.0;
 
 /// Most candidates in one go.
 const MOST: usize = 512;
@@ -41,36 +43,23 @@ const LARGEST: f64 = 2.2;
 const LARGEST_OF_MANY: f64 = 1.2;
 const SMALLEST: f64 = 1.0 / 64.0;
 
-/// Errors above the smallest, in standard deviations of what is chance in them, that may be near the best.
-const LUCK: f64 = 3.0;
-const LUCK_OF_FEW: f64 = 7.0;
+/// Errors above the smallest, in standard deviations of what is chance in them, that may be near the best: of many weights, of few, and
+/// where so many more are tried.
+const LUCK: f64 = 3.5;
+const LUCK_OF_FEW: f64 = 5.0;
+const LUCK_OF_SMALL: f64 = 7.0;
 
 /// Weights of like size that are few in that sense.
 const LUCKY: f64 = 300.0;
 
-/// Neighbours of a scan of 4096 weights move a weight of typical size by this part of a level.
-const STRIDE: f64 = 0.17;
+/// Moves of a weight in a range that call for another zoom: a move costs as much as most of a zoom's tries of it.
+const MANY_MOVES: f64 = 3.0;
 
-/// A cell as narrow as this, in the same unit, tells by its slopes where between its ends the error is how large.
-const RESOLVED: f32 = 0.3;
-
-/// Strides in a range that call for another zoom before the scan.
-const WIDE: usize = 24;
-
-/// Candidates for 4096 weights or more, and those of them that are not left to the scan.
-const BUDGET: usize = 56;
-const CUTS: usize = 16;
-
-/// Cells of few weights are not cut for what is not known of them: there are too many.
-const MOST_SCATTER: f64 = 0.03;
-
-/// Less than this is not worth a try, as a part of the smallest error.
-const GAIN: f32 = 2e-4;
-
-/// Of so few weights every assignment is tried.
+/// Of so few weights every assignment is tried by itself.
 const SMALL: usize = 64;
 
-/// What a search writes down, kept from group to group: the weights, candidates as [`Residuals`] takes them, and cells.
+/// What a search writes down, kept from group to group: the weights, candidates as [`Residuals`] takes them, cells, and
+/// bins of moves.
 pub(super) struct Memory {
     weights: Vec<f32>,
     by_step: Vec<f32>,
@@ -80,6 +69,9 @@ pub(super) struct Memory {
     parts: Vec<f32>,
     slopes: Vec<f32>,
     cells: Vec<Cell>,
+    /// The two sums of [`MoveBins`].
+    magnitudes: Vec<i64>,
+    squares: Vec<i64>,
 }
 
 impl Memory {
@@ -101,8 +93,28 @@ impl Memory {
             parts: filled(0.0, MOST)?,
             slopes: filled(0.0, MOST)?,
             cells,
+            magnitudes: zeros()?,
+            squares: zeros()?,
         })
     }
+
+    /// Bins of moves, all 0.
+    fn bins(&mut self) -> MoveBins<'_> {
+        let [magnitudes, squares] =
+            [&mut self.magnitudes, &mut self.squares].map(|sums| &mut sums.as_chunks_mut().0[0]);
+        MoveBins { magnitudes, squares }
+    }
+}
+
+/// Empty bins.
+fn zeros() -> Result<Vec<i64>, Error> {
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(ALL_BINS)?;
+    // Piece by piece: of more at once, each byte counts as an instruction.
+    while zeros.len() < ALL_BINS {
+        zeros.extend_from_slice(&[0; 128]);
+    }
+    Ok(zeros)
 }
 
 /// A step and a zero point, and what is known of them.
@@ -139,6 +151,7 @@ pub(super) fn best_step(w: Input<'_, f32>, min: f64, max: f64, target: &Target, 
     let mut search = Search {
         weights: &weights[..count],
         squares,
+        magnitudes,
         alike,
         size: squares / magnitudes / FRAC_PI_2,
         // Squared, the distance of weights to levels has this mean in its standard deviation.
@@ -186,7 +199,9 @@ fn power_of_two(power: i32) -> f64 {
 /// A group.
 struct Search<'a> {
     weights: &'a [f32],
+    /// The sums of their squares and magnitudes.
     squares: f64,
+    magnitudes: f64,
     /// How many weights are of like size.
     alike: f64,
     /// Their size.
@@ -217,9 +232,15 @@ impl Search<'_> {
         if self.target.symmetric {
             let range = self.first_range();
             self.geometric(range);
-            let range = self.tried_range(range);
-            if self.best.error <= self.hopeless {
-                self.find(range);
+            let range = self.narrowed(range);
+            if self.best.error > self.hopeless {
+                return;
+            }
+            if self.weights.len() <= SMALL {
+                self.try_every_assignment(range);
+            } else {
+                let range = self.zoom(range);
+                self.sweep(range);
             }
         } else {
             let range = self.zoom_ends();
@@ -227,42 +248,48 @@ impl Search<'_> {
             self.linear(range, FEW, 0.0);
             let range = self.tried_range(range);
             self.try_zero_points();
-            self.tried = 0;
-            self.find(range);
+            if self.weights.len() <= SMALL {
+                self.try_every_assignment(range);
+            } else {
+                self.tried = 0;
+                self.scan(range);
+            }
             self.try_zero_points();
         }
     }
 
-    /// Finds the best step of a range.
-    fn find(&mut self, mut range: (f64, f64)) {
-        if self.weights.len() <= SMALL {
-            return self.try_every_assignment(range);
-        }
-        // The fewer the weights, the more irregular their errors; and the cheaper is a candidate.
-        let stride = STRIDE * (self.alike / 4096.0).powf(0.35).clamp(0.15, 2.0) / self.size;
-        let least = if self.target.symmetric { 1.0 } else { 2.0 };
-        let budget = BUDGET as f64 * (4096.0 / self.weights.len() as f64).powf(0.6).max(least);
-        let budget = (budget as usize).min(MOST).next_multiple_of(LANES);
-        let strides = |(from, to): (f64, f64)| ((to - from) / stride) as usize;
-        if strides(range) > WIDE {
+    /// Narrows a range as long as that is worth it.
+    fn zoom(&mut self, mut range: (f64, f64)) -> (f64, f64) {
+        let width = |(from, to): (f64, f64)| to - from;
+        let moves = self.magnitudes / self.weights.len() as f64;
+        while width(range) * moves > MANY_MOVES {
+            let wider = range;
             self.clear();
-            self.linear(range, LANES, 0.0);
-            range = self.tried_range(range);
+            self.linear(wider, LANES, 0.0);
+            range = self.narrowed(wider);
+            if width(range) > 0.5 * width(wider) {
+                break;
+            }
         }
-        let beside = self.beside();
-        let most =
-            (budget - CUTS * beside.len().max(self.zero_points_of_cut().len())).saturating_sub(self.tried).max(LANES);
-        let count = strides(range).next_multiple_of(LANES).clamp(LANES, most.min(MOST / beside.len()));
-        self.clear();
-        for beside in beside {
-            self.linear(range, count, *beside);
-        }
+        range
+    }
+
+    /// Tries the candidates, and leaves of their range the part between those beyond which the best cannot be.
+    fn narrowed(&mut self, (from, to): (f64, f64)) -> (f64, f64) {
         self.try_all();
-        // Zero points beside the likely one are no reason to look less closely.
-        self.tried -= (beside.len() - 1) * count;
-        self.make_cells();
-        let at_once = (budget / (8 * LANES)).max(1) * LANES * beside.len();
-        while self.tried < budget && self.cut(at_once) {}
+        let luck = match self.weights.len() {
+            ..=SMALL => LUCK_OF_SMALL,
+            _ if self.is_lucky() => LUCK_OF_FEW,
+            _ => LUCK,
+        };
+        let most = self.best.error * (1.0 + luck * self.scatter) as f32;
+        let errors = &self.memory.errors[..self.count];
+        let first = errors.iter().position(|error| *error <= most).unwrap_or(0);
+        let last = errors.iter().rposition(|error| *error <= most).unwrap_or(self.count - 1);
+        let by_step = &self.memory.by_step[..self.count];
+        let from = if first > 0 { by_step[first - 1].into() } else { from };
+        let to = if last + 1 < self.count { by_step[last + 1].into() } else { to };
+        (from, to)
     }
 
     /// One over the steps between which the best one is, for the zero point of the best so far.
@@ -284,6 +311,9 @@ impl Search<'_> {
                 smallest = smallest.max((end.abs() - most) / level);
             }
         }
+        // Nor may all of them together be: their root of squares less that of as many weights at the bound.
+        let levels = f64::from((self.best.zero_point - bounds.min).max(bounds.max - self.best.zero_point));
+        smallest = smallest.max((self.squares.sqrt() - most) / (levels * (self.weights.len() as f64).sqrt()));
         (1.0 / (covering * largest), 1.0 / smallest)
     }
 
@@ -358,86 +388,5 @@ impl Search<'_> {
             slope: slopes[at] / by_step[at],
             bottom: errors[at],
         }
-    }
-
-    /// Makes the candidates' neighbours cells.
-    fn make_cells(&mut self) {
-        self.memory.cells.clear();
-        for at in 1..self.count {
-            // Where a zero point has had all of its steps, the next begins again.
-            if self.memory.by_step[at - 1] < self.memory.by_step[at] {
-                let cell = self.cell(self.point(at - 1), self.point(at));
-                self.memory.cells.push(cell);
-            }
-        }
-    }
-
-    /// The zero points that are tried where a cell is cut, counted from its own.
-    fn zero_points_of_cut(&self) -> &'static [f32] {
-        // Where the scan tried those beside, they have cells of their own.
-        if self.target.symmetric || self.beside().len() > 1 { &[0.0] } else { &[0.0, 1.0, -1.0] }
-    }
-
-    fn cell(&self, left: Point, right: Point) -> Cell {
-        Cell::new(left, right, self.size as f32, self.scatter.min(MOST_SCATTER) as f32)
-    }
-
-    /// Tries the candidates, and leaves of their range the part in which the best may be.
-    fn tried_range(&mut self, range: (f64, f64)) -> (f64, f64) {
-        self.try_all();
-        self.make_cells();
-        let cells = &self.memory.cells;
-        let luck = if self.is_lucky() || !self.target.symmetric { LUCK_OF_FEW } else { LUCK };
-        let most = self.best.error * (1.01 + luck * self.scatter) as f32;
-        let is_resolved = |cell: &Cell| cell.width(self.size as f32) < RESOLVED;
-        let may_be = |cell: &Cell| {
-            let bottom = if is_resolved(cell) { cell.bottom() } else { None };
-            bottom.map_or(f32::INFINITY, |bottom| bottom.1).min(cell.left.bottom).min(cell.right.bottom) <= most
-        };
-        let (Some(first), Some(last)) = (cells.iter().position(may_be), cells.iter().rposition(may_be)) else {
-            return range;
-        };
-        let from = match &cells[first] {
-            _ if first == 0 => range.0,
-            cell if is_resolved(cell) && cell.left.bottom > most => cell.first_below(most).into(),
-            cell => cell.left.by_step.into(),
-        };
-        let to = match &cells[last] {
-            _ if last + 1 == cells.len() => range.1,
-            cell if is_resolved(cell) && cell.right.bottom > most => cell.last_below(most).into(),
-            cell => cell.right.by_step.into(),
-        };
-        // They may have missed a narrow valley, on either side of it.
-        if from < to { (from, to) } else { (to, from) }
-    }
-
-    /// Cuts the most promising cells, so many at once; whether any of them was worth it.
-    fn cut(&mut self, at_once: usize) -> bool {
-        let cells = &mut self.memory.cells;
-        if at_once < cells.len() {
-            cells.select_nth_unstable_by(at_once - 1, |a, b| a.promise.total_cmp(&b.promise));
-        }
-        let at_once = at_once.min(cells.len());
-        let worth = self.best.error * (1.0 - GAIN);
-        if cells[..at_once].iter().all(|cell| cell.promise > worth) {
-            return false;
-        }
-        self.clear();
-        let beside = self.zero_points_of_cut();
-        for at in 0..at_once {
-            let Cell { left, right, cut, .. } = self.memory.cells[at];
-            let zero_point = if left.error < right.error { left.zero_point } else { right.zero_point };
-            for beside in beside {
-                self.push(cut.into(), zero_point + beside);
-            }
-        }
-        self.try_all();
-        for at in 0..at_once {
-            let (Cell { left, right, .. }, middle) = (self.memory.cells[at], self.point(at * beside.len()));
-            self.memory.cells[at] = self.cell(left, middle);
-            let right = self.cell(middle, right);
-            self.memory.cells.push(right);
-        }
-        true
     }
 }
