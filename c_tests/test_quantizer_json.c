@@ -149,6 +149,30 @@ TEST(any_scale_and_any_offset_comes_back_to_the_bit) {
     diffquant_quantizer_free(quantizer);
 }
 
+TEST(a_zero_point_or_an_offset_of_one_group_alone_comes_back) {
+    for (size_t i = 0; i < 6; i++) {
+        int32_t zero_points[3] = {0};
+        float offsets[3] = {0.0f};
+        if (i < 3) {
+            zero_points[i] = 1;
+        } else {
+            offsets[i - 3] = 1e-45f;
+        }
+        diffquant_quantizer *quantizer = uniform_quantizer(4, 1.0f);
+        check_context("case %zu", i);
+        REQUIRE_OK(diffquant_quantizer_init_per_channel(quantizer, 3));
+        REQUIRE_OK(diffquant_quantizer_set_symmetric(quantizer, 0));
+        REQUIRE_OK(diffquant_quantizer_set_zero_points(quantizer, zero_points, 3));
+        REQUIRE_OK(diffquant_quantizer_set_offsets(quantizer, offsets, 3));
+        state_text(quantizer);
+        diffquant_quantizer *same = restored();
+        const struct quantizer_state before = state_of(quantizer);
+        CHECK_STATE(same, &before);
+        diffquant_quantizer_free(quantizer);
+        diffquant_quantizer_free(same);
+    }
+}
+
 TEST(threads_are_no_part_of_a_state) {
     diffquant_quantizer *quantizer = new_quantizer();
     REQUIRE_OK(diffquant_quantizer_set_threads(quantizer, 7));

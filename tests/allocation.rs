@@ -46,6 +46,11 @@ fn work_on_tensors_allocates_nothing() {
     let (mut codes, mut values, mut grad_w) = (vec![0i8; N], vec![0f32; N], vec![0f32; N]);
     let mut grad_scale = [0f32; 3];
     let mut q = ptr::null_mut();
+    // To read a variable that is there takes memory: it is read when a quantizer is made. This one changes nothing.
+    if std::env::var_os("DIFFQUANT_ISA").is_none() {
+        // SAFETY: no other thread of this program, which has one test, uses the environment.
+        unsafe { std::env::set_var("DIFFQUANT_ISA", "the fastest") };
+    }
     // SAFETY: every pointer is to a live vector of N elements, or of one float per channel.
     unsafe {
         let (status, allocations) = counted(|| diffquant_quantizer_new_uniform(4, DIFFQUANT_STE_EWGS, 0.1, &mut q));

@@ -62,7 +62,9 @@ fn a_rotation_by_itself_is_that_of_the_quantizer() {
     rotation.apply(&mut turned).unwrap();
     let (codes, mut values) = quantizer.forward(&turned).unwrap();
     rotation.apply_transpose(&mut values).unwrap();
+    assert!(!quantizer.incoherence());
     quantizer.set_incoherence(true);
+    assert!(quantizer.incoherence());
     quantizer.set_rotation_seed(9);
     assert_eq!(quantizer.forward(&w).unwrap(), (codes, values));
     assert!(Rotation::new(0, 1).is_err());

@@ -308,7 +308,6 @@ fn percentiles_are_off_by_less_than_a_bin_and_means_by_less_than_a_thousandth() 
     }
 }
 
-/// Prints what docs/methods.md says of it.
 /// Negative numbers that are nearly 0 are the smallest magnitudes, as positive ones are.
 #[test]
 fn a_percentile_of_magnitudes_takes_them_in_their_order_whatever_their_signs() {
@@ -321,6 +320,18 @@ fn a_percentile_of_magnitudes_takes_them_in_their_order_whatever_their_signs() {
     }
 }
 
+/// Their zeros are a piece of the density that has no width.
+#[test]
+fn numbers_up_to_0_get_a_scale_of_little_error_from_a_histogram() {
+    let x = Random::new(6).many(10_000, |random| (random.gaussian() - 1.0).min(0.0));
+    for symmetric in [true, false] {
+        let [exact, observed] = both(4, CodeRange::Full, symmetric, ScaleInit::Mse, &x);
+        let excess = squared_error(&observed, &x) / squared_error(&exact, &x) - 1.0;
+        assert!(excess < 0.01, "symmetric {symmetric}: {excess}");
+    }
+}
+
+/// Prints what docs/methods.md says of it.
 #[test]
 fn the_squared_error_of_scales_from_a_histogram_is_near_the_smallest() {
     for (name, x) in samples(100_000) {
