@@ -21,9 +21,9 @@ row() { printf '%-46s  %16s  %s\n' "$1" "$2" "$3" | tee -a "$table"; }
 check() {
     name=$1 cases=$2
     shift 2
-    log=$logs/$(echo "$name" | tr -c 'a-z0-9\n' '-').log
+    log=$logs/$(echo "$name" | tr -cs 'A-Za-z0-9\n' '-').log
     if "$@" >"$log" 2>&1; then
-        found=$(sed -n "$cases" "$log" | awk '{ sum += $1 } END { print sum + 0 }')
+        found=$(sed -n "$cases" "$log" | awk '{ sum += $1 } END { printf "%.0f", sum }')
         missing=$(sed -n 's/.*\(NOT RUN: .*\)/, \1/p' "$log" | tr -d '\n')
         if [ "$found" = 0 ] && [ -n "$missing" ]; then
             row "$name" - "${missing#, }"
@@ -42,7 +42,7 @@ check() {
 tests='s/^test result: ok\. \([0-9]*\) passed; 0 failed.*/\1/p'
 row check cases failures
 check 'tests' "$tests" cargo test --locked
-check 'every float, every step (exhaustive)' 's/.* \([0-9][0-9]*\) \(compared\|roundings\).*/\1/p' \
+check 'every float, every step (exhaustive)' 's/^\([0-9][0-9]*\) \(roundings\|quotients\) .*/\1/p' \
     cargo test --locked --release --test exhaustive -- --nocapture
 check 'onnxruntime and PyTorch formulas' 's/^differential: .* \([0-9]*\) cases, 0 failed$/\1/p' \
     python3 scripts/differential.py
