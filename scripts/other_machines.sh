@@ -96,7 +96,7 @@ test_aarch64() {
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$DIFFQUANT_RUNNER"
     test_part 'every kernel against the oracle' --lib
     test_part 'the C ABI, from Rust' --test isa --test conformance --test defects
-    test_part 'the harness in C' --test c_harness -- --skip valgrind --skip sanitizers --skip helgrind --skip tools
+    test_part 'the harness in C' --test c_harness -- --skip valgrind --skip sanitizers --skip do_not_race --skip tools
 }
 
 # test_part WHAT ARGUMENTS...: with little optimisation, which builds faster, and emulated takes not much longer.
