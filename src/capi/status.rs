@@ -168,8 +168,10 @@ pub(super) fn report(body: impl FnOnce() -> Result<(), Error>) -> diffquant_stat
 #[cold]
 fn internal(payload: Box<dyn Any + Send>) -> diffquant_status {
     let error = Error::Internal(payload.downcast_ref::<&str>().copied().unwrap_or("a check failed"));
-    // A payload may panic when it is dropped, and there is nobody left to catch that.
-    std::mem::forget(payload);
+    // It may panic when it is dropped; what that leaves is not dropped.
+    if let Err(left) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(left);
+    }
     remember(error)
 }
 
@@ -235,6 +237,27 @@ mod tests {
         let status = report(|| panic!("on purpose, for a test"));
         assert_eq!(status, DIFFQUANT_STATUS_INTERNAL);
         assert!(last_message().contains("on purpose"), "{}", last_message());
+    }
+
+    /// One that panics as it is dropped among them.
+    #[test]
+    fn what_a_panic_carries_is_dropped() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static DROPPED: AtomicUsize = AtomicUsize::new(0);
+        /// Of no size: what is left of it, which nobody drops, is no memory.
+        struct Carried<const PANICS: bool>;
+        impl<const PANICS: bool> Drop for Carried<PANICS> {
+            fn drop(&mut self) {
+                DROPPED.fetch_add(1, Ordering::Relaxed);
+                if PANICS {
+                    std::panic::panic_any(Carried::<true>);
+                }
+            }
+        }
+        assert_eq!(report(|| std::panic::panic_any(Carried::<false>)), DIFFQUANT_STATUS_INTERNAL);
+        assert_eq!(DROPPED.load(Ordering::Relaxed), 1);
+        assert_eq!(report(|| std::panic::panic_any(Carried::<true>)), DIFFQUANT_STATUS_INTERNAL);
+        assert_eq!(DROPPED.load(Ordering::Relaxed), 2);
     }
 
     #[test]
