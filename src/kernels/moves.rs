@@ -25,9 +25,9 @@ const TILE: usize = 1024;
 /// What the moves of each bin add up to.
 pub(crate) struct Bins<'a> {
     /// The magnitudes that moved.
-    pub(crate) magnitudes: &'a mut [i64; ALL_BINS],
+    pub(crate) magnitudes: &'a mut [u64; ALL_BINS],
     /// What that adds to the squares of levels.
-    pub(crate) squares: &'a mut [i64; ALL_BINS],
+    pub(crate) squares: &'a mut [u64; ALL_BINS],
 }
 
 /// Sums over the weights before the first move, in units of the larger step: of residuals squared, of residuals times levels, and of
@@ -112,7 +112,7 @@ impl Moves<'_> {
         let [counts, squares, magnitudes] = [counts, squares, magnitudes].map(V::to_array);
         let [places, strides] = [places, strides].map(V::to_array);
         for lane in 0..BLOCK {
-            let (magnitude, mut square): (i64, i64) =
+            let (magnitude, mut square): (u64, u64) =
                 (magnitudes[lane].to_bits().into(), squares[lane].to_bits().into());
             let (mut place, stride): (f32, f32) = (places[lane], strides[lane]);
             for _ in 0..counts[lane].to_bits() {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     /// Bins and sums, on an instruction set.
-    fn moved(w: &[f32], range: [f32; 2], [lowest, highest]: [f32; 2], isa: Isa) -> (Vec<i64>, Vec<i64>, [f64; 3]) {
+    fn moved(w: &[f32], range: [f32; 2], [lowest, highest]: [f32; 2], isa: Isa) -> (Vec<u64>, Vec<u64>, [f64; 3]) {
         let (mut magnitudes, mut squares) = ([0; ALL_BINS], [0; ALL_BINS]);
         let mut start = Start::default();
         let bins = Bins { magnitudes: &mut magnitudes, squares: &mut squares };
@@ -146,17 +146,17 @@ mod tests {
     const COUNT: usize = 100;
 
     /// Every move there is, and no other, in f64: its place, its magnitude in units, what it adds to the squares.
-    fn expected(w: &[f32], range: [f32; 2], [lowest, highest]: [f32; 2]) -> Vec<(f64, i64, i64)> {
+    fn expected(w: &[f32], range: [f32; 2], [lowest, highest]: [f32; 2]) -> Vec<(f64, u64, u64)> {
         let [from, to] = range.map(f64::from);
         let mut moves = Vec::new();
         for w in w.iter().filter(|w| **w != 0.0) {
             let magnitude = f64::from(w.abs());
-            let last = if *w < 0.0 { -lowest } else { highest } as i64;
+            let last = if *w < 0.0 { -lowest } else { highest } as u64;
             for level in 1..=last {
                 let by_step = (level as f64 - 0.5) / magnitude;
                 if by_step > from && by_step < to {
                     let place = (by_step - from) * COUNT as f64 / (to - from);
-                    moves.push((place, (magnitude * UNITS).round_ties_even() as i64, 2 * level - 1));
+                    moves.push((place, (magnitude * UNITS).round_ties_even() as u64, 2 * level - 1));
                 }
             }
         }

@@ -70,8 +70,8 @@ pub(super) struct Memory {
     slopes: Vec<f32>,
     cells: Vec<Cell>,
     /// The two sums of [`MoveBins`].
-    magnitudes: Vec<i64>,
-    squares: Vec<i64>,
+    magnitudes: Vec<u64>,
+    squares: Vec<u64>,
 }
 
 impl Memory {
@@ -107,7 +107,7 @@ impl Memory {
 }
 
 /// Empty bins.
-fn zeros() -> Result<Vec<i64>, Error> {
+fn zeros() -> Result<Vec<u64>, Error> {
     let mut zeros = Vec::new();
     zeros.try_reserve_exact(ALL_BINS)?;
     // Piece by piece: of more at once, each byte counts as an instruction.

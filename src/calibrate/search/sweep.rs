@@ -7,12 +7,13 @@
 //! more than a thousandth above its smallest error.
 
 use super::{LANES, Search, Trial};
-use crate::kernels::{MOST_BINS, MoveBins, Moves, Start, UNITS};
+use crate::kernels::{HighestPeak, MOST_BINS, Moves, Start, Sums, UNITS};
 
 /// A weight of typical size moves by this part of a level in a bin.
 const WIDTH: f64 = 0.009;
 
-/// Of fewer weights, what order the moves of a bin come in does matter: steps near the peak are tried as well.
+/// Of fewer weights, what order the moves of a bin come in does matter: steps near the peak are tried as well, and bins are twice as
+/// wide.
 const POLISHED: usize = 600;
 
 impl Search<'_> {
@@ -23,7 +24,9 @@ impl Search<'_> {
         if from >= to {
             return;
         }
-        let count = (((to - from) * self.size / WIDTH) as usize).clamp(1, MOST_BINS);
+        let is_polished = self.weights.len() < POLISHED;
+        let width = if is_polished { 2.0 * WIDTH } else { WIDTH };
+        let count = (((to - from) * self.size / width) as usize).clamp(1, MOST_BINS);
         let (bounds, zero_point) = (self.target.bounds, self.best.zero_point);
         let mut start = Start::default();
         self.isa.run(Moves {
@@ -36,61 +39,24 @@ impl Search<'_> {
             start: &mut start,
         });
         let Start { residuals, by_levels, levels } = start;
-        let first = Sums { by_levels: ((levels + by_levels) / from * UNITS).round(), levels };
-        let stride = (to - from) / count as f64;
-        let highest = highest_peak(first, from, stride, count, self.memory.bins());
-        if highest.levels > 0.0 {
+        let first = Sums { magnitudes: ((levels + by_levels) / from * UNITS).round() as u64, squares: levels as u64 };
+        let mut highest = first;
+        self.isa.run(HighestPeak { bins: self.memory.bins(), count, sums: &mut highest });
+        if highest.squares > 0 {
             let part = if levels > 0.0 { by_levels / levels } else { 0.0 };
-            let error = (residuals - by_levels * part) / (from * from) - (highest.height() - first.height());
+            let gain = (highest.height() - first.height()) / (UNITS * UNITS);
+            let error = (residuals - by_levels * part) / (from * from) - gain;
             let error = error.max(0.0) as f32;
-            let by_step = highest.levels / highest.by_levels * UNITS;
+            let by_step = highest.squares as f64 / highest.magnitudes as f64 * UNITS;
             if error < self.best.error {
                 self.best = Trial { by_step, zero_point, error, part: 0.0 };
             }
-            if self.weights.len() < POLISHED {
+            if is_polished {
+                let stride = (to - from) / count as f64;
                 self.clear();
                 self.linear((by_step - 2.0 * stride, by_step + 2.0 * stride), LANES, 0.0);
                 self.try_all();
             }
         }
     }
-}
-
-/// A in units of [`Moves`], and B: whole numbers.
-#[derive(Debug, Clone, Copy)]
-struct Sums {
-    by_levels: f64,
-    levels: f64,
-}
-
-impl Sums {
-    /// A^2 / B.
-    fn height(self) -> f64 {
-        let by_levels = self.by_levels / UNITS;
-        if self.levels > 0.0 { by_levels * by_levels / self.levels } else { 0.0 }
-    }
-}
-
-/// The sums of the highest peak, from the first assignment over all bins, which it empties. One over the step is `from` at the first, and
-/// `stride` more at each.
-fn highest_peak(first: Sums, from: f64, stride: f64, count: usize, bins: MoveBins<'_>) -> Sums {
-    let (mut highest, mut height) = (first, first.height());
-    let (mut sums, mut is_rising) = (first, true);
-    let [mut middle, stride] = [(from + 0.5 * stride) / UNITS, stride / UNITS];
-    // What is rounded beyond the last bin is in one more.
-    let (magnitudes, squares) = (&mut bins.magnitudes[..=count], &mut bins.squares[..=count]);
-    for bin in 0..=count {
-        if squares[bin] != 0 {
-            let (was_rising, before) = (is_rising, sums);
-            sums.by_levels += std::mem::take(&mut magnitudes[bin]) as f64;
-            sums.levels += std::mem::take(&mut squares[bin]) as f64;
-            // Halfway between before and after, as a move raises B / A itself.
-            is_rising = (before.by_levels + sums.by_levels) * middle < before.levels + sums.levels;
-            if was_rising && !is_rising && before.height() > height {
-                (highest, height) = (before, before.height());
-            }
-        }
-        middle += stride;
-    }
-    if sums.height() > height { sums } else { highest }
 }
