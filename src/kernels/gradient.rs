@@ -343,6 +343,7 @@ impl<E: Estimator, const TOTALS: usize> Work<TOTALS> for ScaleGradient<'_, E, TO
             }
             // To look for NaN weights takes two instructions of twelve; it is enough to do so where a total is NaN.
             if T::REMEMBERS && sink.takes_back_nan(before) {
+                source.begin_again();
                 terms.of_whole_blocks::<V, S, T, TOTALS, true>(span, source, &mut None, sink);
             }
         }

@@ -7,6 +7,7 @@ use super::sources::{RoomForTable, Row, Splat, TABLE};
 use super::vector::Floats;
 use super::{BLOCK, Isa, Vectors};
 use crate::error::Error;
+use std::ops::{Deref, DerefMut};
 
 /// Parameters of a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +35,7 @@ pub(super) const INVERSE: usize = 1;
 /// The parameters of every group.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
-    arrays: [Vec<f32>; NUMBERS],
+    arrays: [Numbers; NUMBERS],
     /// Groups with a zero point or an offset that is not 0.
     affine: usize,
     /// Groups with a step that a quotient cannot be had of by multiplication.
@@ -67,23 +68,21 @@ impl Parameters {
         zero_points: impl Iterator<Item = f32>,
     ) -> Result<(), Error> {
         let count = steps.len();
-        if self.arrays.iter().any(|array| array.capacity() < count) {
+        if self.arrays.iter().any(|array| !array.has_room(count)) {
             // All or none: a refused call keeps no memory.
-            let mut larger: [Vec<f32>; NUMBERS] = Default::default();
+            let mut larger: [Numbers; NUMBERS] = Default::default();
             for array in &mut larger {
-                array.try_reserve_exact(count)?;
+                array.try_reserve(count)?;
             }
             self.arrays = larger;
         }
-        let [step, inverse, rest, zero_point, offset] = &mut self.arrays;
-        step.clear();
-        step.extend(steps);
-        zero_point.clear();
-        zero_point.extend(zero_points.take(count));
-        offset.clear();
-        offset.resize(count, 0.0);
-        inverse.resize(count, 0.0);
-        rest.resize(count, 0.0);
+        for array in &mut self.arrays {
+            array.set_len(count);
+        }
+        let [step, inverse, rest, zero_point, offset] = self.arrays.each_mut().map(|array| &mut **array);
+        step.iter_mut().zip(steps).for_each(|(to, step)| *to = step);
+        zero_point.iter_mut().zip(zero_points).for_each(|(to, zero_point)| *to = zero_point);
+        offset.fill(0.0);
         // Loops of their own, so that they vectorise.
         for ((step, inverse), rest) in step.iter().zip(inverse.iter_mut()).zip(rest.iter_mut()) {
             [*inverse, *rest] = reciprocal_of(*step);
@@ -116,8 +115,9 @@ impl Parameters {
     pub(crate) fn try_clone(&self) -> Result<Self, Error> {
         let mut copy = Parameters { arrays: Default::default(), ..*self };
         for (array, original) in copy.arrays.iter_mut().zip(&self.arrays) {
-            array.try_reserve_exact(original.len())?;
-            array.extend_from_slice(original);
+            array.try_reserve(original.len())?;
+            array.set_len(original.len());
+            array.copy_from_slice(original);
         }
         Ok(copy)
     }
@@ -126,6 +126,52 @@ impl Parameters {
     #[inline(always)]
     pub(crate) fn groups(&self) -> Groups<'_> {
         Groups(self)
+    }
+}
+
+/// A number of each group, from the beginning of a line of the cache: a register that lies in two lines takes twice as long to load.
+#[derive(Debug, Default)]
+struct Numbers {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+/// A line of the cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+impl Numbers {
+    /// Whether there may be so many without more memory.
+    fn has_room(&self, count: usize) -> bool {
+        self.lines.capacity() >= count.div_ceil(16)
+    }
+
+    fn try_reserve(&mut self, count: usize) -> Result<(), Error> {
+        Ok(self.lines.try_reserve_exact(count.div_ceil(16))?)
+    }
+
+    /// Of those that are new any may be 0 or what was there before.
+    fn set_len(&mut self, count: usize) {
+        self.lines.resize(count.div_ceil(16), Line([0.0; 16]));
+        self.len = count;
+    }
+}
+
+impl Deref for Numbers {
+    type Target = [f32];
+
+    #[inline(always)]
+    fn deref(&self) -> &[f32] {
+        // SAFETY: lines are arrays of floats, without a gap, and there are as many as floats fill.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl DerefMut for Numbers {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
 
@@ -148,7 +194,8 @@ fn reciprocal_of(step: f32) -> [f32; 2] {
 pub(crate) struct Groups<'a>(&'a Parameters);
 
 /// Those of no group.
-static NO_PARAMETERS: Parameters = Parameters { arrays: [const { Vec::new() }; NUMBERS], affine: 0, extraordinary: 0 };
+static NO_PARAMETERS: Parameters =
+    Parameters { arrays: [const { Numbers { lines: Vec::new(), len: 0 } }; NUMBERS], affine: 0, extraordinary: 0 };
 
 impl<'a> Groups<'a> {
     /// For kernels that need no parameters.

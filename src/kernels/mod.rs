@@ -36,6 +36,7 @@ mod reduce;
 #[cfg(test)]
 mod reference;
 mod residuals;
+mod room;
 mod rows;
 mod runs;
 mod scaled;

@@ -3,13 +3,13 @@
 use super::buffer::Block;
 use super::cut::{Rows, Span};
 use super::groups::{Groups, TableRow};
+use super::room::Room;
 use super::sink::Sink;
 use super::sources::{RoomForLast, RoomForTable, Row, TABLE};
 use super::stage::{STAGE, Staged};
 use super::vector::Floats;
 use super::walk::{Join, Work, masked};
 use super::{BLOCK, Kernel, Vectors};
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Rows that join in the same places between two folds of those.
@@ -250,16 +250,16 @@ impl Lines {
     }
 }
 
-/// Room for [`Columns`]. Left uninitialised: to clear it takes as long as a short call.
+/// Room for [`Columns`].
 struct RoomForColumns<const TOTALS: usize> {
-    recent: MaybeUninit<[[f32; COLUMNS + BLOCK]; TOTALS]>,
-    totals: MaybeUninit<[[f64; COLUMNS]; TOTALS]>,
+    recent: Room<[[f32; COLUMNS + BLOCK]; TOTALS]>,
+    totals: Room<[[f64; COLUMNS]; TOTALS]>,
 }
 
 impl<const TOTALS: usize> RoomForColumns<TOTALS> {
     #[inline(always)]
     fn new() -> Self {
-        RoomForColumns { recent: MaybeUninit::uninit(), totals: MaybeUninit::uninit() }
+        RoomForColumns { recent: Room::uninit(), totals: Room::uninit() }
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) const SHORT: usize = 8 * BLOCK;
 /// Most superblocks in a total.
 pub(super) const SUPERBLOCKS: usize = 256;
 
+/// Runs of few blocks that are walked in one loop where there are totals: to begin it, and to end it, takes as long as two of them.
+const BATCH: usize = 4 * SEVERAL;
+
 /// Groups whose totals over several runs are kept at a time.
 const KEPT: usize = 16;
 
@@ -104,14 +107,14 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         if runs.are_few_blocks() && groups_len > 1 {
             // A loop for each run would take longer to begin than it runs.
             let start = (o * runs.groups + first) * runs.len;
-            let several = if TOTALS > 0 { SEVERAL } else { groups.len() };
+            let several = if TOTALS > 0 { BATCH } else { groups.len() };
             self.staged.begin(start..start + groups_len * runs.len);
             for group in groups.step_by(several) {
                 let count = several.min(first + groups_len - group);
                 let elements = start + (group - first) * runs.len..start + (group - first + count) * runs.len;
                 let row = self.groups.row::<W::Reads, AFFINE>(group, count);
                 let mut source = Successive::new(row, runs.len / BLOCK);
-                let mut registers = [[V::Floats::splat(0.0); SEVERAL]; TOTALS];
+                let mut registers = [[V::Floats::splat(0.0); BATCH]; TOTALS];
                 let mut ended = Ended::nothing::<W::Join>(&mut registers, runs.len / BLOCK, count);
                 self.staged.work.whole_blocks::<V, _, _>(Span::one(elements), &mut source, &mut ended);
                 if TOTALS > 0 {
@@ -135,12 +138,16 @@ impl<W: Work<TOTALS>, const TOTALS: usize> WalkRuns<'_, W, TOTALS> {
         &mut self,
         first: usize,
         places: Range<usize>,
-        ended: &[[V::Floats; SEVERAL]; TOTALS],
+        ended: &[[V::Floats; BATCH]; TOTALS],
         kept: &mut Option<&mut Kept<TOTALS>>,
     ) {
-        let mut totals = [[0.0; SEVERAL]; TOTALS];
+        let mut totals = [[0.0; BATCH]; TOTALS];
         for index in 0..TOTALS {
-            totals[index] = W::Join::fold_registers(&ended[index]).map(f64::from);
+            let count = places.len().div_ceil(SEVERAL);
+            let totals = totals[index].as_chunks_mut::<SEVERAL>().0;
+            for (totals, ended) in totals.iter_mut().zip(ended[index].as_chunks::<SEVERAL>().0).take(count) {
+                *totals = W::Join::fold_registers(ended).map(f64::from);
+            }
         }
         let Some(kept) = kept else {
             let totals = totals.each_ref().map(|totals| &totals[..places.len()]);
@@ -321,7 +328,7 @@ pub(super) unsafe fn one_block<V: Vectors, L: Lanes<V>, W: Work<TOTALS>, const T
 /// The totals of several short runs of whole blocks, as far as a register of each.
 struct Ended<'a, V: Vectors, const TOTALS: usize> {
     /// Not by value: the compiler would keep what lies beside it in memory too.
-    registers: &'a mut [[V::Floats; SEVERAL]; TOTALS],
+    registers: &'a mut [[V::Floats; BATCH]; TOTALS],
     /// Blocks of a run, and runs.
     blocks: usize,
     runs: usize,
@@ -334,12 +341,15 @@ struct Ended<'a, V: Vectors, const TOTALS: usize> {
 impl<'a, V: Vectors, const TOTALS: usize> Ended<'a, V, TOTALS> {
     /// No run of `runs` has ended, each of `blocks`.
     #[inline(always)]
-    fn nothing<J: Join>(registers: &'a mut [[V::Floats; SEVERAL]; TOTALS], blocks: usize, runs: usize) -> Self {
+    fn nothing<J: Join>(registers: &'a mut [[V::Floats; BATCH]; TOTALS], blocks: usize, runs: usize) -> Self {
         Ended { registers, blocks, runs, stripes: Stripes::nothing::<J>(), run: 0, left: blocks }
     }
 }
 
 impl<V: Vectors, J: Join, const TOTALS: usize> Sink<V, J, TOTALS> for Ended<'_, V, TOTALS> {
+    const REMEMBERS: bool = true;
+
+    /// Nothing: what is joined is all there is.
     type Before = ();
 
     #[inline(always)]
@@ -356,7 +366,7 @@ impl<V: Vectors, J: Join, const TOTALS: usize> Sink<V, J, TOTALS> for Ended<'_, 
         self.left -= 1;
         if self.left == 0 {
             for index in 0..TOTALS {
-                self.registers[index][self.run % SEVERAL] = J::half_folded::<V>(self.stripes.0[index]);
+                self.registers[index][self.run % BATCH] = J::half_folded::<V>(self.stripes.0[index]);
             }
             self.stripes = Stripes::nothing::<J>();
             (self.run, self.left) = (self.run + 1, self.blocks);
@@ -365,6 +375,22 @@ impl<V: Vectors, J: Join, const TOTALS: usize> Sink<V, J, TOTALS> for Ended<'_, 
 
     #[inline(always)]
     fn before(&self) {}
+
+    #[inline(always)]
+    fn takes_back_nan(&mut self, (): ()) -> bool {
+        let mut found = false;
+        for registers in self.registers[0].chunks(V::REGISTERS) {
+            let mut block = V::splat(0.0);
+            for (register, ended) in registers.iter().enumerate() {
+                block[register] = *ended;
+            }
+            found |= V::has_nan(block);
+        }
+        if found {
+            (self.stripes, self.run, self.left) = (Stripes::nothing::<J>(), 0, self.blocks);
+        }
+        found
+    }
 }
 
 /// The sum of the stripes, by halves. Outlined: inlined, the compiler splits the accumulators of the loop around it, and

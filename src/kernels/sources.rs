@@ -2,10 +2,10 @@
 //! blocks each, or from a [`Row`] where a block crosses groups.
 
 use super::groups::{INVERSE, NUMBERS, Reads, reads};
+use super::room::Room;
 use super::vector::Floats;
 use super::{BLOCK, Vectors};
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// The parameters of the elements of a block, a register at a time: those of a whole block are more than there are registers.
@@ -58,6 +58,10 @@ pub(crate) trait Source<V: Vectors> {
     /// # Safety
     /// The block is among the elements; what is returned is not used longer than the source.
     unsafe fn lanes(&mut self, place: usize) -> Self::Lanes;
+
+    /// The first block is asked for again.
+    #[inline(always)]
+    fn begin_again(&mut self) {}
 }
 
 /// One group for all.
@@ -146,6 +150,11 @@ impl<V: Vectors, R: Reads, const AFFINE: bool> Source<V> for Successive<'_, R, A
         }
         SplatOfMany(lanes)
     }
+
+    #[inline(always)]
+    fn begin_again(&mut self) {
+        (self.group, self.left) = (0, self.blocks);
+    }
 }
 
 /// A group for each element: consecutive groups, where they are or as a table has them.
@@ -159,7 +168,7 @@ pub(super) struct Row<'a, R, const AFFINE: bool> {
 }
 
 /// Parameters of a block that a row ends in.
-pub(super) type RoomForLast = MaybeUninit<[[f32; BLOCK]; NUMBERS]>;
+pub(super) type RoomForLast = Room<[[f32; BLOCK]; NUMBERS]>;
 
 impl<R: Reads, const AFFINE: bool> Row<'_, R, AFFINE> {
     /// Those that `arrays` have `count` of, and a block more if they are padded.
@@ -271,5 +280,5 @@ impl<V: Vectors, R: Reads, const AFFINE: bool> Lanes<V> for Each<R, AFFINE> {
 /// Most elements of a line whose parameters are tabulated.
 pub(super) const TABLE: usize = 512;
 
-/// Room for a table, with a block to overshoot into. Left uninitialised: to clear it takes as long as a short call.
-pub(super) type RoomForTable = MaybeUninit<[[f32; TABLE + BLOCK]; NUMBERS]>;
+/// Room for a table, with a block to overshoot into.
+pub(super) type RoomForTable = Room<[[f32; TABLE + BLOCK]; NUMBERS]>;

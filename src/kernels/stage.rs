@@ -6,6 +6,7 @@
 //! a stretch are widened before an output is narrowed: exact in-place calls rest on it.
 
 use super::halves::Half;
+use super::room::Room;
 use super::walk::Work;
 use super::{BLOCK, Input, Output, stream};
 use std::mem::MaybeUninit;
@@ -66,18 +67,8 @@ fn begin<W: Work<TOTALS>, const TOTALS: usize>(stage: &mut Stage, work: &mut W, 
     work.stage(stage);
 }
 
-/// Room for a stage. Left uninitialised: to clear it takes longer than a short call.
-#[repr(align(64))]
-pub(super) struct Room {
-    // A block longer than a stage: tensors that are whole pages apart would share their places in the cache.
-    floats: [MaybeUninit<[f32; STAGE + BLOCK]>; TENSORS],
-}
-
-impl Room {
-    pub(super) fn uninit() -> Self {
-        Room { floats: [MaybeUninit::uninit(); TENSORS] }
-    }
-}
+/// Room for a stage. Each tensor has a block more: those that are whole pages apart would share their places in the cache.
+pub(super) type RoomForStage = Room<[[f32; STAGE + BLOCK]; TENSORS]>;
 
 /// A tensor of halves.
 #[derive(Clone, Copy)]
@@ -104,8 +95,9 @@ pub(crate) struct Stage {
 impl Stage {
     /// # Safety
     /// The room outlives it, and nobody else uses it until then.
-    pub(super) unsafe fn new(room: &mut Room) -> Self {
-        let floats = room.floats.each_mut().map(|floats| floats.as_mut_ptr().cast());
+    pub(super) unsafe fn new(room: &mut RoomForStage) -> Self {
+        let first: *mut f32 = room.as_mut_ptr().cast();
+        let floats = std::array::from_fn(|index| first.wrapping_add(index * (STAGE + BLOCK)));
         Stage { floats, tensors: [None; TENSORS], next: 0, elements: 0..0 }
     }
 

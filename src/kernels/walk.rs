@@ -27,7 +27,7 @@ use super::runs::{PartOfRuns, SUPERBLOCKS, WalkRuns, superblock_length};
 use super::short::run_short;
 use super::sink::Sink;
 use super::sources::{Lanes, Source};
-use super::stage::{Room, Stage, Staged};
+use super::stage::{RoomForStage, Stage, Staged};
 use super::vector::{Floats, SEVERAL, ones};
 use super::{BLOCK, Isa, Output, Threads, Vectors};
 
@@ -293,7 +293,7 @@ impl<W: Work<TOTALS>, const TOTALS: usize> Piece<'_, W, TOTALS> {
     /// Not inlined: it needs room on the stack.
     #[inline(never)]
     fn run_of_halves(self) {
-        let mut room = Room::uninit();
+        let mut room = RoomForStage::uninit();
         // SAFETY: it is dropped after the stage, and nobody else has it.
         let mut stage = unsafe { Stage::new(&mut room) };
         self.run_on(Some(&mut stage));

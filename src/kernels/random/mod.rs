@@ -31,8 +31,8 @@ pub(super) use plain::draw as draw_plain;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{draw_avx2, draw_avx512, draw_sse2};
 
+use super::room::Room;
 use super::{BLOCK, Vectors};
-use std::mem::MaybeUninit;
 
 /// Rounds of Philox.
 const ROUNDS: usize = 10;
@@ -90,7 +90,7 @@ impl Start<'_> {
 }
 
 /// Room for many draws, from any element of a group on.
-pub(super) type RoomForMany = MaybeUninit<[f32; MANY + GROUP]>;
+pub(super) type RoomForMany = Room<[f32; MANY + GROUP]>;
 
 /// A stream of draws, one for each element.
 #[derive(Debug, Clone, Copy)]
