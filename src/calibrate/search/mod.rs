@@ -18,6 +18,8 @@ mod cells;
 mod few;
 mod scan;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod zero_point;
 
 use super::{Target, filled};

@@ -15,7 +15,7 @@ const MIDDLE_FIRST: [f32; 4] = [1.0, 2.0, 0.0, 3.0];
 const HOPELESS: f32 = 1.5;
 
 /// The smallest weights that are not positive and the largest that are not negative, in order, or zeros.
-fn tails(weights: &[f32]) -> [[f32; 2]; TAIL] {
+pub(super) fn tails(weights: &[f32]) -> [[f32; 2]; TAIL] {
     let mut tails = [[0.0f32; 2]; TAIL];
     for w in weights {
         let end = usize::from(*w > 0.0);
