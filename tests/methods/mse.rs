@@ -1,7 +1,7 @@
 //! The smallest squared error: against the known optima of two distributions, and against brute force on small groups.
 
 use crate::random::{Random, gaussian_at, laplace_at};
-use diffquant::{DifferentiableQuantizer, QuantGranularity, ScaleInit, SteVariant, UniformQuantizer};
+use diffquant::{CodeRange, DifferentiableQuantizer, QuantGranularity, ScaleInit, SteVariant, UniformQuantizer};
 
 /// A group of weights, sorted, and what its error is computed from.
 struct Sorted {
@@ -316,6 +316,33 @@ fn weights_that_are_on_a_grid_are_kept() {
                 "{bits} bits, symmetric {symmetric}: {worst} off, {}",
                 quantizer.scale()
             );
+        }
+    }
+}
+
+/// A range without codes for negative weights makes each of them 0 at every step, however large it is.
+#[test]
+fn weights_on_the_side_without_codes_do_not_hide_the_best_step_of_the_others() {
+    for bits in [2, 3, 4, 8] {
+        for n in [40, 200, 1000] {
+            for size in [0.1, 2.0, 7.0, 11.0] {
+                let random = &mut Random::new(u64::from(bits) + n as u64);
+                let levels = (1 << bits) - 1;
+                let level = |random: &mut Random| random.below(levels as usize + 1) as f32 / levels as f32;
+                let w: Vec<f32> = (0..n).map(|at| if at % 20 == 7 { -size } else { level(random) }).collect();
+                let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+                quantizer.set_code_range(CodeRange::Unsigned);
+                quantizer.init_scale_with(ScaleInit::Mse, &w).unwrap();
+                let sorted = Sorted::new(&w);
+                let error = sorted.fit(quantizer.scale().into(), 0, levels).error;
+                let covering = 1.0 / f64::from(levels);
+                let smallest = sorted.enumerate(2.0 * covering, covering / 100.0, 0, levels);
+                assert!(
+                    error <= smallest * 1.001,
+                    "{bits} bits, {n} weights, negative ones {size}: step {}, error {error}, not {smallest}",
+                    quantizer.scale()
+                );
+            }
         }
     }
 }

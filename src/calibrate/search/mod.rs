@@ -299,23 +299,24 @@ impl Search<'_> {
         let covering = 1.0 / self.best.by_step;
         // A step that clamps nothing is wrong by half of itself at most; of many weights, squared, by a twelfth, or with bad luck an
         // eighth: no weight that is clamped may be farther off than all of them then are together.
-        let (by_chance, largest) = if self.is_lucky() {
-            (4.0, LARGEST)
-        } else {
-            (8.0, (1.0 + 8.0 * self.scatter).sqrt().max(LARGEST_OF_MANY))
-        };
+        let (by_chance, largest) = if self.is_lucky() { (4.0, LARGEST) } else { (8.0, LARGEST_OF_MANY) };
         let most = covering * (self.weights.len() as f64 / by_chance).sqrt();
         let bounds = self.target.bounds;
         let mut smallest = covering * SMALLEST;
+        let mut all_have_levels = true;
         for (end, code) in self.ends.into_iter().zip([bounds.min, bounds.max]) {
             let level = f64::from(code - self.best.zero_point).abs();
             if level > 0.0 {
                 smallest = smallest.max((end.abs() - most) / level);
             }
+            all_have_levels &= level > 0.0 || end == 0.0;
         }
-        // Nor may all of them together be: their root of squares less that of as many weights at the bound.
-        let levels = f64::from((self.best.zero_point - bounds.min).max(bounds.max - self.best.zero_point));
-        smallest = smallest.max((self.squares.sqrt() - most) / (levels * (self.weights.len() as f64).sqrt()));
+        // Nor may all of them together be: their root of squares less that of as many weights at the bound. Those that every step clamps
+        // to 0 would be taken for such.
+        if all_have_levels {
+            let levels = f64::from((self.best.zero_point - bounds.min).max(bounds.max - self.best.zero_point));
+            smallest = smallest.max((self.squares.sqrt() - most) / (levels * (self.weights.len() as f64).sqrt()));
+        }
         (1.0 / (covering * largest), 1.0 / smallest)
     }
 
