@@ -4,9 +4,9 @@
     scripts/mutants.py [COUNT] [--seed SEED] [--under PATH...] [--only NUMBER...] [--jobs JOBS]
 
 One build holds every mutant (see mutants/), and a variable wakes one. Each test runs once without a mutant, and tells which it comes by;
-then COUNT mutants, 200 unless told otherwise, are drawn by SEED, from the files under PATH where some are named. Of each the tests that
-come by it run, the quickest first, until one fails or takes too long, which kills the mutant. Survivors are printed, and the share that was
-killed for each part of the source. It fails when that is less than 95 % of them all.
+then COUNT mutants, 200 unless told otherwise, are drawn by SEED, from the files under PATH where some are named, but none that
+mutants/same.txt lists. Of each the tests that come by it run, the quickest first, until one fails or takes too long, which kills the mutant.
+Survivors are printed, and the share that was killed for each part of the source. It fails when that is less than 95 % of them all.
 
 The loops in src/kernels are left out: each is compared with a plain oracle, over every length and, in part, every float.
 """
@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target/mutants"
+SAME = ROOT / "mutants/same.txt"
 PLANTED, TREE, BUILD = WORK / "planted", WORK / "tree", WORK / "build"
 PARTS = ["quantizer", "calibrate", "capi", "json", "layout.rs", "ste.rs", "config.rs", "rotation.rs"]
 # Of cargo's test programs each test is run by itself. Of some, what they build is: the programs in C.
@@ -179,6 +180,22 @@ def plant_what_compiles():
     return mutants
 
 
+def listed_as_same(mutants):
+    """The numbers of those that mutants/same.txt lists. What it lists and is there no more is said, for it is to be taken out."""
+    listed = {tuple(line.split("\t")) for line in SAME.read_text().splitlines() if line and not line.startswith("#")}
+    found, there = set(), set()
+    for number, (file, place, function, what) in mutants.items():
+        line = (ROOT / file).read_text().splitlines()[int(place.rsplit(":", 1)[1]) - 1]
+        entry = (file, function, what, line.strip())
+        if entry in listed:
+            found.add(number)
+            there.add(entry)
+    for entry in sorted(listed - there):
+        print("not there any more:", *entry, flush=True)
+    print(f"{len(found)} of them are listed in {SAME.relative_to(ROOT)}, and not drawn", flush=True)
+    return found
+
+
 # ---- Testing --------------------------------------------------------------------------------------------------------
 
 
@@ -268,7 +285,9 @@ def main():
 
     mutants = plant_what_compiles()
     under = [pathlib.Path(path) for path in options.under]
-    places = [number for number, (file, *_) in sorted(mutants.items()) if any(pathlib.Path(file).is_relative_to(path) for path in under)]
+    same = listed_as_same(mutants)
+    places = [number for number, (file, *_) in sorted(mutants.items())
+              if number not in same and any(pathlib.Path(file).is_relative_to(path) for path in under)]
     if not places:
         sys.exit(f"mutants: nothing to break under {' '.join(options.under)}")
     tests = build()
