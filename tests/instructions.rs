@@ -43,9 +43,9 @@ const MOST_FORWARDS_OF_MSE: [(&str, f64); 9] = [
     ("mse-groups-of-1024-2-bits", 40.0),
     ("mse-groups-of-1024-4-bits", 40.0),
     ("mse-groups-of-1024-8-bits", 40.0),
-    ("mse-groups-of-128-2-bits", 60.0),
-    ("mse-groups-of-128-4-bits", 70.0),
-    ("mse-groups-of-128-8-bits", 210.0),
+    ("mse-groups-of-128-2-bits", 55.0),
+    ("mse-groups-of-128-4-bits", 55.0),
+    ("mse-groups-of-128-8-bits", 110.0),
 ];
 
 /// Weights of calls for which that is checked.

@@ -7,7 +7,6 @@ use super::sources::{RoomForTable, Row, Splat, TABLE};
 use super::vector::Floats;
 use super::{BLOCK, Isa, Vectors};
 use crate::error::Error;
-use std::ops::{Deref, DerefMut};
 
 /// Parameters of a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +34,13 @@ pub(super) const INVERSE: usize = 1;
 /// The parameters of every group.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
-    arrays: [Numbers; NUMBERS],
+    /// An array of each number, one after the other. Each begins at a line of the cache: a register that lies in two of them takes
+    /// twice as long to load.
+    lines: Vec<Line>,
+    /// Lines of an array.
+    stride: usize,
+    /// Groups.
+    count: usize,
     /// Groups with a zero point or an offset that is not 0.
     affine: usize,
     /// Groups with a step that a quotient cannot be had of by multiplication.
@@ -68,18 +73,17 @@ impl Parameters {
         zero_points: impl Iterator<Item = f32>,
     ) -> Result<(), Error> {
         let count = steps.len();
-        if self.arrays.iter().any(|array| !array.has_room(count)) {
-            // All or none: a refused call keeps no memory.
-            let mut larger: [Numbers; NUMBERS] = Default::default();
-            for array in &mut larger {
-                array.try_reserve(count)?;
-            }
-            self.arrays = larger;
+        // One more: arrays that are whole pages apart would share their places in the cache.
+        let stride = count.div_ceil(LINE) + 1;
+        let lines = stride.saturating_mul(NUMBERS);
+        if self.lines.capacity() < lines {
+            let mut larger = Vec::new();
+            larger.try_reserve_exact(lines)?;
+            self.lines = larger;
         }
-        for array in &mut self.arrays {
-            array.set_len(count);
-        }
-        let [step, inverse, rest, zero_point, offset] = self.arrays.each_mut().map(|array| &mut **array);
+        self.lines.resize(lines, Line([0.0; LINE]));
+        (self.stride, self.count) = (stride, count);
+        let [step, inverse, rest, zero_point, offset] = self.arrays_mut();
         step.iter_mut().zip(steps).for_each(|(to, step)| *to = step);
         zero_point.iter_mut().zip(zero_points).for_each(|(to, zero_point)| *to = zero_point);
         offset.fill(0.0);
@@ -87,8 +91,9 @@ impl Parameters {
         for ((step, inverse), rest) in step.iter().zip(inverse.iter_mut()).zip(rest.iter_mut()) {
             [*inverse, *rest] = reciprocal_of(*step);
         }
-        self.affine = zero_point.iter().filter(|zero_point| **zero_point != 0.0).count();
-        self.extraordinary = step.iter().filter(|step| !is_ordinary(**step)).count();
+        let affine = zero_point.iter().filter(|zero_point| **zero_point != 0.0).count();
+        let extraordinary = step.iter().filter(|step| !is_ordinary(**step)).count();
+        (self.affine, self.extraordinary) = (affine, extraordinary);
         Ok(())
     }
 
@@ -100,26 +105,37 @@ impl Parameters {
             self.extraordinary + usize::from(!is_ordinary(group.step)) - usize::from(!is_ordinary(before.step));
         let [inverse, rest] = reciprocal_of(group.step);
         let numbers = [group.step, inverse, rest, group.zero_point, group.offset];
-        for (array, number) in self.arrays.iter_mut().zip(numbers) {
+        for (array, number) in self.arrays_mut().into_iter().zip(numbers) {
             array[index] = number;
         }
     }
 
     /// Those of one group.
     pub(crate) fn get(&self, index: usize) -> Group {
-        let [step, _, _, zero_point, offset] = self.arrays.each_ref().map(|array| array[index]);
-        Group { step, zero_point, offset }
+        let number = |number| self.array(number)[index];
+        Group { step: number(0), zero_point: number(3), offset: number(4) }
     }
 
     /// A copy, or an error where `clone` would end the process.
     pub(crate) fn try_clone(&self) -> Result<Self, Error> {
-        let mut copy = Parameters { arrays: Default::default(), ..*self };
-        for (array, original) in copy.arrays.iter_mut().zip(&self.arrays) {
-            array.try_reserve(original.len())?;
-            array.set_len(original.len());
-            array.copy_from_slice(original);
-        }
-        Ok(copy)
+        let mut lines = Vec::new();
+        lines.try_reserve_exact(self.lines.len())?;
+        lines.extend_from_slice(&self.lines);
+        Ok(Parameters { lines, ..*self })
+    }
+
+    /// One number of every group.
+    #[inline(always)]
+    fn array(&self, index: usize) -> &[f32] {
+        assert!(index < NUMBERS);
+        // SAFETY: there are so many arrays of floats, none shorter than the groups are many.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().add(index * self.stride).cast(), self.count) }
+    }
+
+    fn arrays_mut(&mut self) -> [&mut [f32]; NUMBERS] {
+        let (first, stride, count) = (self.lines.as_mut_ptr(), self.stride, self.count);
+        // SAFETY: as above, and no two have a float in common.
+        std::array::from_fn(|index| unsafe { std::slice::from_raw_parts_mut(first.add(index * stride).cast(), count) })
     }
 
     /// As kernels read them.
@@ -129,51 +145,13 @@ impl Parameters {
     }
 }
 
-/// A number of each group, from the beginning of a line of the cache: a register that lies in two lines takes twice as long to load.
-#[derive(Debug, Default)]
-struct Numbers {
-    lines: Vec<Line>,
-    len: usize,
-}
+/// Floats in a line of the cache.
+const LINE: usize = 16;
 
 /// A line of the cache.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
-
-impl Numbers {
-    /// Whether there may be so many without more memory.
-    fn has_room(&self, count: usize) -> bool {
-        self.lines.capacity() >= count.div_ceil(16)
-    }
-
-    fn try_reserve(&mut self, count: usize) -> Result<(), Error> {
-        Ok(self.lines.try_reserve_exact(count.div_ceil(16))?)
-    }
-
-    /// Of those that are new any may be 0 or what was there before.
-    fn set_len(&mut self, count: usize) {
-        self.lines.resize(count.div_ceil(16), Line([0.0; 16]));
-        self.len = count;
-    }
-}
-
-impl Deref for Numbers {
-    type Target = [f32];
-
-    #[inline(always)]
-    fn deref(&self) -> &[f32] {
-        // SAFETY: lines are arrays of floats, without a gap, and there are as many as floats fill.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
-    }
-}
-
-impl DerefMut for Numbers {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
-    }
-}
+struct Line([f32; LINE]);
 
 /// Whether [`super::quotient`] may multiply instead of divide by a step.
 fn is_ordinary(step: f32) -> bool {
@@ -194,8 +172,7 @@ fn reciprocal_of(step: f32) -> [f32; 2] {
 pub(crate) struct Groups<'a>(&'a Parameters);
 
 /// Those of no group.
-static NO_PARAMETERS: Parameters =
-    Parameters { arrays: [const { Numbers { lines: Vec::new(), len: 0 } }; NUMBERS], affine: 0, extraordinary: 0 };
+static NO_PARAMETERS: Parameters = Parameters { lines: Vec::new(), stride: 0, count: 0, affine: 0, extraordinary: 0 };
 
 impl<'a> Groups<'a> {
     /// For kernels that need no parameters.
@@ -216,7 +193,7 @@ impl<'a> Groups<'a> {
     /// One number of every group.
     #[inline(always)]
     fn array(&self, index: usize) -> &'a [f32] {
-        &self.0.arrays[index]
+        self.0.array(index)
     }
 
     /// One over the step of a group, as near as f32 has it.
