@@ -2,9 +2,9 @@
 //!
 //! With t one over the step, A the sum of magnitudes times levels and B that of squared levels, the best step for an assignment is
 //! A / B, and its error is the sum of squares less A^2 / B. A move raises A^2 / B as long as t is below B / A, then it lowers it: between
-//! moves that raise it and moves that lower it is a peak, and the highest peak is the smallest error of the range. [`Moves`] adds them
-//! up in bins so narrow that it hardly matters in which order the moves of one come: at twice the width, a group of 1024 in a hundred was
-//! more than a thousandth above its smallest error.
+//! moves that raise it and moves that lower it is a peak, and the highest peak is the smallest error of the range: [`HighestPeak`] finds
+//! it. [`Moves`] adds them up in bins so narrow that it hardly matters in which order the moves of one come: at twice the width, a group of
+//! 1024 in a hundred was more than a thousandth above its smallest error.
 
 use super::{LANES, Search, Trial};
 use crate::kernels::{HighestPeak, MOST_BINS, Moves, Start, Sums, UNITS};
