@@ -116,6 +116,18 @@ static diffquant_quantizer *asymmetric(size_t n) {
     return quantizer;
 }
 
+static diffquant_quantizer *asymmetric_2_bits(size_t n) {
+    diffquant_quantizer *quantizer = two_bits(n);
+    require(diffquant_quantizer_set_symmetric(quantizer, 0));
+    return quantizer;
+}
+
+static diffquant_quantizer *asymmetric_8_bits(size_t n) {
+    diffquant_quantizer *quantizer = eight_bits(n);
+    require(diffquant_quantizer_set_symmetric(quantizer, 0));
+    return quantizer;
+}
+
 /* A matrix of rows of `row` weights, or one row of all n where there are fewer. */
 static void declare(diffquant_quantizer *quantizer, diffquant_granularity granularity, size_t n, size_t row) {
     const size_t shape[] = {n < row ? 1 : n / row, n < row ? n : row};
@@ -364,7 +376,9 @@ static const struct kernel kernels[] = {
     {"mse-groups-of-128-8-bits", tokens_8_bits, init_scale_mse},
     {"mse-groups-of-32-2-bits", blocks_2_bits, init_scale_mse},
     {"mse-groups-of-32-8-bits", blocks_8_bits, init_scale_mse},
-    {"init-scale-mse-asymmetric", asymmetric, init_scale_mse},
+    {"mse-asymmetric", asymmetric, init_scale_mse},
+    {"mse-asymmetric-2-bits", asymmetric_2_bits, init_scale_mse},
+    {"mse-asymmetric-8-bits", asymmetric_8_bits, init_scale_mse},
     {"observe-min-max", standard, observe_min_max},
     {"observe-histogram", standard, observe_histogram},
     {"rotation-rows-of-4096", standard, rotate},

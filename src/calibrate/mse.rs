@@ -24,7 +24,7 @@ pub(super) fn best_steps(
     let mut memory;
     match layout.cut(w.len())? {
         Cut::Runs(runs) if runs.outer == 1 && !w.is_of_halves() => {
-            memory = Memory::new(runs.len)?;
+            memory = Memory::new(runs.len, &target)?;
             for (group, (min, max)) in extremes.into_iter().enumerate() {
                 let weights = w.part(runs.range_of(group));
                 best.push(best_step(weights, min.into(), max.into(), &target, &mut memory));
@@ -32,7 +32,7 @@ pub(super) fn best_steps(
         }
         _ => {
             let mut sorted = ByGroup::new(w, layout)?;
-            memory = Memory::new(sorted.longest())?;
+            memory = Memory::new(sorted.longest(), &target)?;
             for (weights, (min, max)) in sorted.groups_mut().zip(extremes) {
                 best.push(best_step(Input::from(&*weights), min.into(), max.into(), &target, &mut memory));
             }

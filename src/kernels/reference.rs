@@ -183,8 +183,8 @@ fn sum_of_run(terms: &[f32]) -> f64 {
     sum
 }
 
-/// As [`super::Residuals`] defines it, for one candidate: the error, the part and the slope.
-pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest]: [f32; 3]) -> [f32; 3] {
+/// As [`super::Residuals`] defines it, for one candidate: the error and the part.
+pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest]: [f32; 3]) -> [f32; 2] {
     let (mut squares, mut by_levels) = (0.0, 0.0);
     for tile in w.chunks(256) {
         let (mut square, mut by_level) = (0.0f32, 0.0f32);
@@ -200,11 +200,11 @@ pub(super) fn residual(w: &[f32], sum_of_squares: f64, [by_step, lowest, highest
     let by_square = f64::from(by_step) * f64::from(by_step);
     let levels_squared = sum_of_squares * by_square - squares - 2.0 * by_levels;
     if levels_squared <= 0.5 {
-        return [squares as f32 / by_square as f32, 0.0, 0.0];
+        return [squares as f32 / by_square as f32, 0.0];
     }
     let part = by_levels as f32 / levels_squared as f32;
     let error = (squares - by_levels * f64::from(part)).max(0.0) as f32 / by_square as f32;
-    [error, part, (2.0 * by_levels) as f32 / by_square as f32]
+    [error, part]
 }
 
 /// As [`super::Scaled`] defines it: what is written, and the sums.

@@ -25,9 +25,6 @@ pub(crate) struct Candidates<'a> {
     pub(crate) errors: &'a mut [f32],
     /// By which part of itself the candidate's step is smaller than that one.
     pub(crate) parts: &'a mut [f32],
-    /// The derivative of the candidate's squared error by the logarithm of one over its step. With
-    /// `errors + parts * slopes / 2`, the squared error itself, it is all there is to know of the error's course here.
-    pub(crate) slopes: &'a mut [f32],
 }
 
 /// Tries the first `count` candidates on some weights; halves are rounded to even. What the lanes past them become does not matter.
@@ -46,11 +43,11 @@ impl Kernel for Residuals<'_> {
         let blocks = count.div_ceil(BLOCK);
         let [by_step, lowest, highest] = [candidates.by_step, candidates.lowest, candidates.highest]
             .map(|lanes| &lanes.as_chunks::<BLOCK>().0[..blocks]);
-        let [errors, parts, slopes] = [candidates.errors, candidates.parts, candidates.slopes]
-            .map(|lanes| &mut lanes.as_chunks_mut::<BLOCK>().0[..blocks]);
+        let [errors, parts] =
+            [candidates.errors, candidates.parts].map(|lanes| &mut lanes.as_chunks_mut::<BLOCK>().0[..blocks]);
         for block in 0..blocks {
             let levels = [&lowest[block], &highest[block]];
-            let found = [&mut errors[block], &mut parts[block], &mut slopes[block]];
+            let found = [&mut errors[block], &mut parts[block]];
             try_block::<V>(w, squares, &by_step[block], levels, found, count - block * BLOCK);
         }
     }
@@ -63,7 +60,7 @@ fn try_block<V: Vectors>(
     sum_of_squares: f64,
     one_over_step: &[f32; BLOCK],
     [lowest, highest]: [&[f32; BLOCK]; 2],
-    [errors, parts, slopes]: [&mut [f32; BLOCK]; 3],
+    [errors, parts]: [&mut [f32; BLOCK]; 2],
     count: usize,
 ) {
     let lanes = [one_over_step, lowest, highest].map(V::from_array);
@@ -88,7 +85,6 @@ fn try_block<V: Vectors>(
         let error = squares[lane] - by_levels * f64::from(part);
         errors[lane] = error.max(0.0) as f32 / by_square as f32;
         parts[lane] = part;
-        slopes[lane] = (2.0 * by_levels) as f32 / by_square as f32;
     }
 }
 

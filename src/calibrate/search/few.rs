@@ -2,6 +2,9 @@
 
 use super::{MOST, Search};
 
+/// From so many codes on, a zero point is as good as the ones beside.
+const MANY_CODES: f32 = 32.0;
+
 /// By which part a step is smaller than the one at which a weight moves, to be beyond it for all rounding.
 const AFTER: f64 = 1.0 / (1 << 20) as f64;
 
@@ -11,7 +14,7 @@ impl Search<'_> {
     pub(super) fn try_every_assignment(&mut self, (from, to): (f64, f64)) {
         let bounds = self.target.bounds;
         let (symmetric, codes) = (self.target.symmetric, bounds.max - bounds.min);
-        let beside = self.beside();
+        let beside: &[f32] = if symmetric || codes > MANY_CODES { &[0.0] } else { &[0.0, 1.0, -1.0] };
         let weights = self.weights;
         self.clear();
         for w in weights {

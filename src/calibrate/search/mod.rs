@@ -4,19 +4,14 @@
 //! a group of m weights has some `m * level` of them, every one a chance of a minimum, and no formula says which is best. So the search
 //! has two parts:
 //!
-//! 1. *Zoom*: few steps, far apart, leave the range of those that may be the best. [`Residuals`] tries several at once, and tells of
-//!    each the error, its slope, and the bottom of its parabola.
-//! 2. *Sweep*: every assignment in that range, one move of a weight after another ([`sweep`]).
-//!
-//! Free zero points have no such order: each step has its own, and where it changes all that is clamped does. One is zoomed in on by
-//! moving one end of the range that is not clamped, then the other; then [`scan`] tries steps close to each other. Of very few weights,
-//! moves are so few that each is tried by itself ([`few`]).
+//! 1. *Zoom*: few steps, far apart, leave the range of those that may be the best. [`Residuals`] tries several at once, and tells the
+//!    bottom of the parabola of each.
+//! 2. *Sweep*: every assignment in that range, one move of a weight after another ([`sweep`]); where zero points are free, for several of
+//!    them at once ([`zero_point`] says for which). Of very few weights, moves are so few that each is tried by itself ([`few`]).
 //!
 //! Steps are counted in one over the step, of which a weight w passes `abs(w)` levels for each unit, wherever.
 
-mod cells;
 mod few;
-mod scan;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -24,17 +19,16 @@ mod zero_point;
 
 use super::{Target, filled};
 use crate::error::Error;
-use crate::kernels::{ALL_BINS, Candidates, Input, Isa, MoveBins, Residuals, Scaled};
-use cells::{Cell, Point};
+use crate::kernels::{ALL_BINS, Candidates, Input, Isa, MOST_MORE, MoveBins, Residuals, Scaled, Sums, sets};
 use std::f64::consts::FRAC_PI_2;
-use zero_point::{TAIL, TRIED_ALL};
+use zero_point::FEW_CODES;
 
 /// Steps of a zoom; of one into a range that is not that many times as wide as its smallest step, half as many.
 const FEW: usize = 16;
 const NARROW: f64 = 8.0;
 
 /// Most candidates in one go.
-const MOST: usize = 512;
+const MOST: usize = 128;
 
 /// What candidates come in: as many lanes as a register has on most machines.
 const LANES: usize = 8;
@@ -46,10 +40,11 @@ const LARGEST_OF_MANY: f64 = 1.2;
 const SMALLEST: f64 = 1.0 / 64.0;
 
 /// Errors above the smallest, in standard deviations of what is chance in them, that may be near the best: of many weights, of few, and
-/// where so many more are tried.
+/// of so few that it costs little.
 const LUCK: f64 = 3.5;
 const LUCK_OF_FEW: f64 = 5.0;
 const LUCK_OF_SMALL: f64 = 7.0;
+const SMALL: usize = 64;
 
 /// Weights of like size that are few in that sense.
 const LUCKY: f64 = 300.0;
@@ -57,11 +52,12 @@ const LUCKY: f64 = 300.0;
 /// Moves of a weight in a range that call for another zoom: a move costs as much as most of a zoom's tries of it.
 const MANY_MOVES: f64 = 3.0;
 
-/// Of so few weights every assignment is tried by itself.
-const SMALL: usize = 64;
+/// Of so few weights every assignment is tried by itself; of so few that any step may fit them by chance, at steps that no zoom has found
+/// promising, too.
+const FEWEST: usize = 16;
+const HANDFUL: usize = 8;
 
-/// What a search writes down, kept from group to group: the weights, candidates as [`Residuals`] takes them, cells, and
-/// bins of moves.
+/// What a search writes down, kept from group to group: the weights, candidates as [`Residuals`] takes them, and bins of moves.
 pub(super) struct Memory {
     weights: Vec<f32>,
     by_step: Vec<f32>,
@@ -69,21 +65,16 @@ pub(super) struct Memory {
     highest: Vec<f32>,
     errors: Vec<f32>,
     parts: Vec<f32>,
-    slopes: Vec<f32>,
-    cells: Vec<Cell>,
-    /// The two sums of [`MoveBins`].
-    magnitudes: Vec<u64>,
-    squares: Vec<u64>,
+    /// All 0.
+    bins: Vec<Sums>,
 }
 
 impl Memory {
-    /// For groups of at most `largest` weights.
+    /// For groups of at most `largest` weights, and a target.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub(super) fn new(largest: usize) -> Result<Memory, Error> {
-        let mut cells = Vec::new();
-        cells.try_reserve_exact(2 * MOST)?;
+    pub(super) fn new(largest: usize, target: &Target) -> Result<Memory, Error> {
         let mut weights = Vec::new();
         weights.try_reserve_exact(largest)?;
         Ok(Memory {
@@ -93,30 +84,33 @@ impl Memory {
             highest: filled(0.0, MOST)?,
             errors: filled(0.0, MOST)?,
             parts: filled(0.0, MOST)?,
-            slopes: filled(0.0, MOST)?,
-            cells,
-            magnitudes: zeros()?,
-            squares: zeros()?,
+            bins: empty_bins(largest, target)?,
         })
     }
 
-    /// Bins of moves, all 0.
-    fn bins(&mut self) -> MoveBins<'_> {
-        let [magnitudes, squares] =
-            [&mut self.magnitudes, &mut self.squares].map(|sums| &mut sums.as_chunks_mut().0[0]);
-        MoveBins { magnitudes, squares }
+    /// Sets of bins.
+    fn bins(&mut self) -> &mut [MoveBins] {
+        self.bins.as_chunks_mut().0
     }
 }
 
-/// Empty bins.
-fn zeros() -> Result<Vec<u64>, Error> {
-    let mut zeros = Vec::new();
-    zeros.try_reserve_exact(ALL_BINS)?;
+/// As many bins as a sweep needs, if there is one.
+fn empty_bins(largest: usize, target: &Target) -> Result<Vec<Sums>, Error> {
+    let count = if largest > FEWEST { sets(target.more()) * ALL_BINS } else { 0 };
+    let mut bins = Vec::new();
+    bins.try_reserve_exact(count)?;
     // Piece by piece: of more at once, each byte counts as an instruction.
-    while zeros.len() < ALL_BINS {
-        zeros.extend_from_slice(&[0; 128]);
+    while bins.len() < count {
+        bins.extend_from_slice(&[Sums::default(); 64]);
     }
-    Ok(zeros)
+    Ok(bins)
+}
+
+impl Target {
+    /// Zero points of a sweep beside the first.
+    fn more(&self) -> usize {
+        if self.symmetric { 0 } else { MOST_MORE.min((self.bounds.max - self.bounds.min) as usize) }
+    }
 }
 
 /// A step and a zero point, and what is known of them.
@@ -159,7 +153,6 @@ pub(super) fn best_step(w: Input<'_, f32>, min: f64, max: f64, target: &Target, 
         // Squared, the distance of weights to levels has this mean in its standard deviation.
         scatter: (0.8 / alike).sqrt(),
         ends: [min * factor, max * factor],
-        tails: [[0.0; 2]; TAIL],
         middle: 0.5 * (min + max) * factor,
         target: *target,
         isa,
@@ -167,9 +160,8 @@ pub(super) fn best_step(w: Input<'_, f32>, min: f64, max: f64, target: &Target, 
         memory,
         hopeless: f32::INFINITY,
         count: 0,
-        tried: 0,
     };
-    if !target.symmetric && target.bounds.max - target.bounds.min <= TRIED_ALL {
+    if !target.symmetric && count <= FEWEST && target.bounds.max - target.bounds.min <= FEW_CODES {
         search.try_all_zero_points(min * factor, max * factor);
     } else {
         search.run();
@@ -215,8 +207,6 @@ struct Search<'a> {
     ends: [f64; 2],
     /// Of the range that should not be clamped.
     middle: f64,
-    /// The smallest weights and the largest, where they decide on a free zero point, else zeros.
-    tails: [[f32; 2]; TAIL],
     target: Target,
     isa: Isa,
     best: Trial,
@@ -225,8 +215,6 @@ struct Search<'a> {
     hopeless: f32,
     /// Candidates in the memory.
     count: usize,
-    /// Those that the search has paid for.
-    tried: usize,
 }
 
 impl Search<'_> {
@@ -234,29 +222,23 @@ impl Search<'_> {
         if self.target.symmetric {
             let range = self.first_range();
             self.geometric(range);
-            let range = self.narrowed(range);
+            let mut narrower = self.narrowed(range, 1);
+            if self.weights.len() <= HANDFUL {
+                // From the largest step to half of one that clamps nothing.
+                narrower = (range.0, narrower.1.max(range.0 * LARGEST * 2.0).min(range.1));
+            }
+            let range = narrower;
             if self.best.error > self.hopeless {
                 return;
             }
-            if self.weights.len() <= SMALL {
+            if self.weights.len() <= FEWEST {
                 self.try_every_assignment(range);
             } else {
                 let range = self.zoom(range);
-                self.sweep(range);
+                self.sweep(range, self.best.zero_point, 0);
             }
         } else {
-            let range = self.zoom_ends();
-            self.clear();
-            self.linear(range, FEW, 0.0);
-            let range = self.tried_range(range);
-            self.try_zero_points();
-            if self.weights.len() <= SMALL {
-                self.try_every_assignment(range);
-            } else {
-                self.tried = 0;
-                self.scan(range);
-            }
-            self.try_zero_points();
+            self.search_free();
         }
     }
 
@@ -267,8 +249,8 @@ impl Search<'_> {
         while width(range) * moves > MANY_MOVES {
             let wider = range;
             self.clear();
-            self.linear(wider, LANES, 0.0);
-            range = self.narrowed(wider);
+            self.linear(wider, LANES);
+            range = self.narrowed(wider, 1);
             if width(range) > 0.5 * width(wider) {
                 break;
             }
@@ -276,8 +258,8 @@ impl Search<'_> {
         range
     }
 
-    /// Tries the candidates, and leaves of their range the part between those beyond which the best cannot be.
-    fn narrowed(&mut self, (from, to): (f64, f64)) -> (f64, f64) {
+    /// Tries the candidates, so many for each step, and leaves of their range the part between those beyond which the best cannot be.
+    fn narrowed(&mut self, (from, to): (f64, f64), for_each: usize) -> (f64, f64) {
         self.try_all();
         let luck = match self.weights.len() {
             ..=SMALL => LUCK_OF_SMALL,
@@ -285,12 +267,17 @@ impl Search<'_> {
             _ => LUCK,
         };
         let most = self.best.error * (1.0 + luck * self.scatter) as f32;
-        let errors = &self.memory.errors[..self.count];
-        let first = errors.iter().position(|error| *error <= most).unwrap_or(0);
-        let last = errors.iter().rposition(|error| *error <= most).unwrap_or(self.count - 1);
-        let by_step = &self.memory.by_step[..self.count];
-        let from = if first > 0 { by_step[first - 1].into() } else { from };
-        let to = if last + 1 < self.count { by_step[last + 1].into() } else { to };
+        let best = self.best.by_step as f32;
+        let Memory { by_step, errors, .. } = &*self.memory;
+        let (by_step, errors) = (&by_step[..self.count], &errors[..self.count]);
+        // The best so far need not be one of them.
+        let mut both = errors.iter().zip(by_step);
+        let last = both.clone().rposition(|(error, by_step)| *error <= most || *by_step <= best);
+        let first = both.position(|(error, by_step)| *error <= most || *by_step >= best);
+        let before = first.map_or(self.count / for_each, |at| at / for_each);
+        let after = last.map_or(0, |at| at / for_each + 1);
+        let from = if before > 0 { by_step[(before - 1) * for_each].into() } else { from };
+        let to = by_step.get(after * for_each).map_or(to, |by_step| (*by_step).into());
         (from, to)
     }
 
@@ -352,44 +339,30 @@ impl Search<'_> {
         }
     }
 
-    /// Adds steps at the same distance, each with its zero point or one beside it.
-    fn linear(&mut self, (from, to): (f64, f64), count: usize, beside: f32) {
+    /// Adds steps at the same distance, each with its zero point.
+    fn linear(&mut self, (from, to): (f64, f64), count: usize) {
         let stride = (to - from) / count as f64;
         for at in 0..count {
             let by_step = from + stride * (at as f64 + 0.5);
-            self.push(by_step, self.zero_point(by_step) + beside);
+            self.push(by_step, self.zero_point(by_step));
         }
     }
 
     /// Tries the candidates, and keeps the best; which one it is, if it is better than the best so far.
     fn try_all(&mut self) -> Option<usize> {
-        let Memory { by_step, lowest, highest, errors, parts, slopes, .. } = &mut *self.memory;
-        let candidates = Candidates { by_step, lowest, highest, errors, parts, slopes };
+        let Memory { by_step, lowest, highest, errors, parts, .. } = &mut *self.memory;
+        let candidates = Candidates { by_step, lowest, highest, errors, parts };
         self.isa.run(Residuals { w: self.weights, squares: self.squares, candidates, count: self.count });
-        self.tried += self.count.next_multiple_of(LANES);
         let mut least = (self.best.error, None);
         for (at, error) in self.memory.errors[..self.count].iter().enumerate() {
             if *error < least.0 {
                 least = (*error, Some(at));
             }
         }
-        if let Some(at) = least.1 {
-            let point = self.point(at);
-            let (by_step, part) = (point.by_step.into(), self.memory.parts[at]);
-            self.best = Trial { by_step, zero_point: point.zero_point, error: point.bottom, part };
-        }
-        least.1
-    }
-
-    /// A candidate that was tried.
-    fn point(&self, at: usize) -> Point {
-        let Memory { by_step, lowest, errors, parts, slopes, .. } = &*self.memory;
-        Point {
-            by_step: by_step[at],
-            zero_point: self.target.bounds.min - lowest[at],
-            error: errors[at] + 0.5 * parts[at] * slopes[at],
-            slope: slopes[at] / by_step[at],
-            bottom: errors[at],
-        }
+        let (error, at) = (least.0, least.1?);
+        let Memory { by_step, lowest, parts, .. } = &*self.memory;
+        let zero_point = self.target.bounds.min - lowest[at];
+        self.best = Trial { by_step: by_step[at].into(), zero_point, error, part: parts[at] };
+        Some(at)
     }
 }

@@ -35,8 +35,8 @@ fn a_search_takes_no_more_memory_than_was_had_for_it() {
     for n in [1, 7, 64, 65, 300, 1000, 5000] {
         let w = weights(n);
         for target in targets() {
-            let mut memory = Memory::new(n).unwrap();
-            let room = |memory: &Memory| (memory.weights.capacity(), memory.cells.capacity());
+            let mut memory = Memory::new(n, &target).unwrap();
+            let room = |memory: &Memory| (memory.weights.capacity(), memory.bins.capacity(), memory.errors.capacity());
             let before = room(&memory);
             found(&w, &target, &mut memory);
             assert_eq!(room(&memory), before, "{n} weights, {target:?}");
@@ -49,9 +49,9 @@ fn a_search_takes_no_more_memory_than_was_had_for_it() {
 fn what_a_search_finds_does_not_depend_on_the_groups_before() {
     let groups = [300, 7, 64, 1000, 65, 1, 32].map(weights);
     for target in targets() {
-        let mut kept = Memory::new(1000).unwrap();
+        let mut kept = Memory::new(1000, &target).unwrap();
         for w in &groups {
-            let alone = found(w, &target, &mut Memory::new(w.len()).unwrap());
+            let alone = found(w, &target, &mut Memory::new(w.len(), &target).unwrap());
             assert_eq!(found(w, &target, &mut kept), alone, "{} weights, {target:?}", w.len());
         }
     }
@@ -64,26 +64,11 @@ fn a_group_of_zeros_has_step_zero_and_keeps_its_zero_point() {
         let target = Target { zero_point: 1.0, ..target };
         for n in [1, 64, 300] {
             let expected = (0f64.to_bits(), 1.0);
-            assert_eq!(found(&vec![0.0; n], &target, &mut Memory::new(n).unwrap()), expected, "{n} zeros, {target:?}");
-        }
-    }
-}
-
-/// The ends of a range decide on a free zero point, in whatever order the weights come.
-#[test]
-fn tails_are_the_weights_farthest_from_zero_on_either_side_in_order() {
-    for n in [0, 1, 5, 9, 40, 300] {
-        let mut w = weights(n);
-        for turn in [0, n / 3, n / 2] {
-            w.rotate_left(turn);
-            let mut sorted = w.clone();
-            sorted.sort_by(f32::total_cmp);
-            let least = sorted.iter().filter(|w| **w < 0.0);
-            let largest = sorted.iter().rev().filter(|w| **w > 0.0);
-            let zeros = || std::iter::repeat(&0.0);
-            let pairs = least.chain(zeros()).zip(largest.chain(zeros()));
-            let expected: Vec<[f32; 2]> = pairs.map(|(least, largest)| [*least, *largest]).take(TAIL).collect();
-            assert_eq!(zero_point::tails(&w).to_vec(), expected, "{n} weights, turned by {turn}");
+            assert_eq!(
+                found(&vec![0.0; n], &target, &mut Memory::new(n, &target).unwrap()),
+                expected,
+                "{n} zeros, {target:?}"
+            );
         }
     }
 }

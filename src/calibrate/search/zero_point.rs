@@ -1,12 +1,13 @@
-//! Free zero points: where they are looked for, and which one goes with a step.
+//! Free zero points: which of them are swept, and between which steps.
+//!
+//! For a step, the likely zero points are those whose range lies where the weights are; as the step shrinks they change, along a *path*.
+//! Its middle is found by moving one end of the range that is not clamped, then the other. The zero points of the path are swept in bands
+//! of neighbours, each between the steps that have the path nearby. Of few codes there is one band, of all of them.
 
-use super::{FEW, SMALL, Search, Trial};
+use super::{FEW, FEWEST, HANDFUL, LANES, LARGEST_OF_MANY, SMALLEST, Search, Target, Trial};
 
-/// Weights at each end that decide on a free zero point.
-pub(super) const TAIL: usize = 8;
-
-/// From the smallest code to the largest, where each zero point has a search of its own: so few cost no more than to look for one.
-pub(super) const TRIED_ALL: f32 = 3.0;
+/// From the smallest code to the largest, where all zero points are one band.
+pub(super) const FEW_CODES: f32 = 3.0;
 
 /// Those codes, counted from the smallest, the likely ones first.
 const MIDDLE_FIRST: [f32; 4] = [1.0, 2.0, 0.0, 3.0];
@@ -14,22 +15,36 @@ const MIDDLE_FIRST: [f32; 4] = [1.0, 2.0, 0.0, 3.0];
 /// A zero point is left where its zoom finds no error below so many times the best.
 const HOPELESS: f32 = 1.5;
 
-/// The smallest weights that are not positive and the largest that are not negative, in order, or zeros.
-pub(super) fn tails(weights: &[f32]) -> [[f32; 2]; TAIL] {
-    let mut tails = [[0.0f32; 2]; TAIL];
-    for w in weights {
-        let end = usize::from(*w > 0.0);
-        if w.abs() > tails[TAIL - 1][end].abs() {
-            let mut place = TAIL - 1;
-            while place > 0 && tails[place - 1][end].abs() < w.abs() {
-                tails[place][end] = tails[place - 1][end];
-                place -= 1;
-            }
-            tails[place][end] = *w;
-        }
-    }
-    tails
-}
+/// Steps that are likely where codes are few, in sizes of a weight: they tell how small a step may be.
+const LIKELY: [f64; 2] = [1.3, 2.2];
+
+/// One over the step, in sizes of a weight, of a range that is swept without a zoom.
+const SHORT: f64 = 6.0;
+
+/// Codes that are many: one more near each end of the range matters less than where the range is.
+const MANY_CODES: f32 = 32.0;
+
+/// Weights without an outlier are in a range of less than so many times their size.
+const COMPACT: f64 = 12.0;
+
+/// By which the ends of such a range are multiplied at first.
+const FACTORS: [[f64; 2]; LANES] =
+    [[1.0, 1.0], [0.8, 0.8], [0.64, 0.64], [0.51, 0.51], [0.41, 0.41], [0.65, 1.0], [1.0, 0.65], [0.7, 0.5]];
+
+/// By which one end is, from the first factor on, each time by the second: far from an outlier, and ever nearer.
+const FAR: (f64, f64) = (1.1, 0.66);
+const NEAR: (f64, f64) = (1.25, 0.87);
+const NEARER: (f64, f64) = (1.05, 0.967);
+
+/// Steps at which the path is followed.
+const PLACES: usize = 16;
+
+/// Zero points beside those of the path that are swept, in all: of weights of which a step may fit many by chance, and of others.
+const BESIDE: f32 = 3.0;
+const BESIDE_OF_MANY: f32 = 1.0;
+
+/// How far the path may be from a band.
+const NEARBY: f32 = 1.0;
 
 impl Search<'_> {
     /// Searches for the best step of every zero point, for weights from `min` to `max`.
@@ -43,7 +58,7 @@ impl Search<'_> {
             // Else there is no weight on the side that has levels.
             if step > 0.0 {
                 self.best = Trial { by_step: 1.0 / step, zero_point, error: f32::INFINITY, part: 0.0 };
-                (self.tried, self.hopeless) = (0, best.error * HOPELESS);
+                self.hopeless = best.error * HOPELESS;
                 self.run();
                 if self.best.error < best.error {
                     best = self.best;
@@ -53,50 +68,159 @@ impl Search<'_> {
         self.best = best;
     }
 
-    /// Finds the best ends for a free zero point.
-    pub(super) fn zoom_ends(&mut self) -> (f64, f64) {
-        let mut ends = self.ends;
-        // Far from the ends, one after the other; then near them.
-        for (from, factor, count, which) in
-            [(1.1, 0.76, FEW, &[1][..]), (1.1, 0.76, FEW, &[0]), (1.3, 0.92, FEW / 2, &[0, 1])]
-        {
+    /// Searches for the best zero point, and its step.
+    pub(super) fn search_free(&mut self) {
+        let codes = self.target.bounds.max - self.target.bounds.min;
+        if self.weights.len() <= FEWEST {
+            let range = self.zoom_ends();
+            let narrower = self.tried_range(range, FEW);
+            let range = if self.weights.len() <= HANDFUL { range } else { narrower };
+            self.try_zero_points();
+            self.try_every_assignment(range);
+            self.try_zero_points();
+        } else if codes <= FEW_CODES {
+            self.sweep_every_zero_point();
+        } else {
+            let range = self.zoom_ends();
+            let range = self.tried_range(range, LANES);
+            let range = self.zoom(range);
+            self.sweep_path(range);
+        }
+    }
+
+    /// Sweeps all steps that may be the best, for every zero point.
+    fn sweep_every_zero_point(&mut self) {
+        let (bounds, more) = (self.target.bounds, self.target.more());
+        let zero_points = || (0..=more).map(|code| bounds.min + code as f32);
+        self.clear();
+        for sizes in LIKELY {
+            for zero_point in zero_points() {
+                self.push(1.0 / (sizes * self.size), zero_point);
+            }
+        }
+        self.try_all();
+        let coverings = zero_points().map(|zero_point| {
+            let target = Target { symmetric: true, zero_point, ..self.target };
+            target.covering(self.ends[0], self.ends[1]).0
+        });
+        let largest = coverings.fold(0.0, f64::max);
+        // The root of the sum of squares is no more than that of the error and that of as many squares of the largest level.
+        let levels = more as f64 * (self.weights.len() as f64).sqrt();
+        let smallest = (self.squares.sqrt() - f64::from(self.best.error).sqrt()) / levels;
+        let mut range = (1.0 / (largest * LARGEST_OF_MANY), 1.0 / smallest.max(largest * SMALLEST));
+        if (range.1 - range.0) * self.size > SHORT {
             self.clear();
-            for &end in which {
-                let mut moved = ends;
-                moved[end] *= from;
-                for _ in 0..count {
-                    let (step, zero_point) = self.target.covering(moved[0], moved[1]);
-                    self.push(if step > 0.0 { 1.0 / step } else { self.best.by_step }, zero_point);
-                    moved[end] *= factor;
+            let factor = (range.1 / range.0).powf(1.0 / (LANES - 1) as f64);
+            let mut by_step = range.0;
+            for _ in 0..LANES {
+                for zero_point in zero_points() {
+                    self.push(by_step, zero_point);
                 }
+                by_step *= factor;
+            }
+            range = self.narrowed(range, more + 1);
+        }
+        self.sweep(range, bounds.min, more);
+    }
+
+    /// Sweeps a range for the zero points of its path, and for some beside.
+    fn sweep_path(&mut self, (from, to): (f64, f64)) {
+        let (bounds, more) = (self.target.bounds, self.target.more());
+        let stride = (to - from) / PLACES as f64;
+        let by_step = |place: usize| from + stride * place as f64;
+        let path: [f32; PLACES + 1] = std::array::from_fn(|place| self.zero_point(by_step(place)));
+        let (mut least, mut largest) = (self.best.zero_point, self.best.zero_point);
+        for zero_point in path {
+            (least, largest) = (least.min(zero_point), largest.max(zero_point));
+        }
+        let beside = if self.is_lucky() { BESIDE } else { BESIDE_OF_MANY };
+        let band = (more + 1) as f32;
+        let bands = ((largest - least + 1.0 + beside) / band).ceil();
+        let first = (0.5 * (least + largest + 1.0 - bands * band)).floor();
+        for at in 0..bands as usize {
+            let lowest = (first + at as f32 * band).clamp(bounds.min, bounds.max - more as f32);
+            let nearby = lowest - NEARBY..=lowest + more as f32 + NEARBY;
+            let is_nearby = |zero_point: &f32| nearby.contains(zero_point);
+            if let (Some(from), Some(to)) = (path.iter().position(is_nearby), path.iter().rposition(is_nearby)) {
+                self.sweep((by_step(from.saturating_sub(1)), by_step((to + 1).min(PLACES))), lowest, more);
+            }
+        }
+        // The band beside may not have been swept here.
+        let Trial { by_step, zero_point, .. } = self.best;
+        let place = (zero_point - first).rem_euclid(band);
+        if place == 0.0 || place == more as f32 {
+            let direction = if place == 0.0 { -1.0 } else { 1.0 };
+            self.clear();
+            for distance in 1..=LANES {
+                self.push(by_step, zero_point + direction * distance as f32);
+            }
+            self.try_all();
+        }
+    }
+
+    /// Finds the best ends of the range that is not clamped, and with them the path; the range in which the best step may be.
+    fn zoom_ends(&mut self) -> (f64, f64) {
+        let mut ends = self.ends;
+        if ends[1] - ends[0] < COMPACT * self.size {
+            self.clear();
+            for factors in FACTORS {
+                self.push_ends([ends[0] * factors[0], ends[1] * factors[1]]);
             }
             if let Some(at) = self.try_all() {
-                ends[which[at / count]] *= from * f64::powi(factor, (at % count) as i32);
+                ends = [ends[0] * FACTORS[at][0], ends[1] * FACTORS[at][1]];
             }
+        } else {
+            self.move_ends(&mut ends, FAR, LANES, &[1]);
+            self.move_ends(&mut ends, FAR, LANES, &[0]);
+        }
+        self.move_ends(&mut ends, NEAR, LANES / 2, &[0, 1]);
+        let codes = self.target.bounds.max - self.target.bounds.min;
+        if codes > MANY_CODES {
+            self.move_ends(&mut ends, NEARER, LANES / 2, &[0, 1]);
         }
         self.middle = 0.5 * (ends[0] + ends[1]);
-        if self.target.bounds.max - self.target.bounds.min > 32.0 && self.weights.len() > SMALL {
-            self.tails = tails(self.weights);
-        }
-        (self.best.by_step / 2.0, self.best.by_step * 1.7)
-    }
-
-    /// The zero points that are tried with each step of a scan, counted from that for the step. Where codes are many, or weights are,
-    /// the one beside is as good.
-    pub(super) fn beside(&self) -> &'static [f32] {
-        let codes = self.target.bounds.max - self.target.bounds.min;
-        if self.target.symmetric || codes > 32.0 || self.alike > 4096.0 && codes > 8.0 {
-            &[0.0]
+        let by_step = self.best.by_step;
+        if codes > MANY_CODES && !self.is_lucky() {
+            (by_step / 1.3, by_step * 1.3)
         } else {
-            &[0.0, 1.0, -1.0]
+            (by_step / 2.5, by_step * 1.7)
         }
     }
 
-    /// Tries the zero points beside the best one, at its step.
-    pub(super) fn try_zero_points(&mut self) {
+    /// Moves one of some ends to where the error is smallest, if it is smaller than before, trying so many places of each.
+    fn move_ends(&mut self, ends: &mut [f64; 2], (from, factor): (f64, f64), count: usize, which: &[usize]) {
+        self.clear();
+        for &end in which {
+            let mut moved = *ends;
+            moved[end] *= from;
+            for _ in 0..count {
+                self.push_ends(moved);
+                moved[end] *= factor;
+            }
+        }
+        if let Some(at) = self.try_all() {
+            ends[which[at / count]] *= from * f64::powi(factor, (at % count) as i32);
+        }
+    }
+
+    /// Adds the step and zero point at which nothing between two ends is clamped.
+    fn push_ends(&mut self, [min, max]: [f64; 2]) {
+        let (step, zero_point) = self.target.covering(min, max);
+        self.push(if step > 0.0 { 1.0 / step } else { self.best.by_step }, zero_point);
+    }
+
+    /// Tries so many steps of a range, and leaves the part of it in which the best may be.
+    fn tried_range(&mut self, range: (f64, f64), count: usize) -> (f64, f64) {
+        self.clear();
+        self.linear(range, count);
+        self.narrowed(range, 1)
+    }
+
+    /// Tries the zero points beside the best one, at its step, and moves the path there.
+    fn try_zero_points(&mut self) {
         let best = self.best;
         self.clear();
-        for distance in 1..=8 {
+        for distance in 1..=LANES {
             self.push(best.by_step, best.zero_point + distance as f32);
             self.push(best.by_step, best.zero_point - distance as f32);
         }
@@ -121,32 +245,6 @@ impl Search<'_> {
             middle = self.ends[0] + half;
         }
         let zero_point = 0.5 * f64::from(bounds.min + bounds.max) - middle * by_step;
-        let zero_point = zero_point.round_ties_even().clamp(bounds.min.into(), bounds.max.into()) as f32;
-        if self.tails[0] == [0.0; 2] { zero_point } else { self.balanced(by_step as f32, zero_point) }
-    }
-
-    /// The zero point near one with the smallest error of what is clamped, where codes are so many that this is a few
-    /// weights.
-    fn balanced(&self, by_step: f32, mut zero_point: f32) -> f32 {
-        let bounds = self.target.bounds;
-        let error = |zero_point: f32| {
-            let [lowest, highest] = [bounds.min - zero_point, bounds.max - zero_point];
-            let beyond = |[least, largest]: [f32; 2]| {
-                let [below, above] = [(lowest - least * by_step).max(0.0), (largest * by_step - highest).max(0.0)];
-                below * below + above * above
-            };
-            self.tails.iter().map(|pair| beyond(*pair)).sum::<f32>()
-        };
-        let mut least = error(zero_point);
-        for direction in [1.0, -1.0] {
-            while (bounds.min..=bounds.max).contains(&(zero_point + direction)) {
-                let next = error(zero_point + direction);
-                if next >= least {
-                    break;
-                }
-                (zero_point, least) = (zero_point + direction, next);
-            }
-        }
-        zero_point
+        zero_point.round_ties_even().clamp(bounds.min.into(), bounds.max.into()) as f32
     }
 }
