@@ -1,9 +1,7 @@
 //! Groups of so few weights that every assignment of them to levels is tried.
 
+use super::zero_point::MANY_CODES;
 use super::{MOST, Search};
-
-/// From so many codes on, a zero point is as good as the ones beside.
-const MANY_CODES: f32 = 32.0;
 
 /// By which part a step is smaller than the one at which a weight moves, to be beyond it for all rounding.
 const AFTER: f64 = 1.0 / (1 << 20) as f64;

@@ -21,8 +21,8 @@ const LIKELY: [f64; 2] = [1.3, 2.2];
 /// One over the step, in sizes of a weight, of a range that is swept without a zoom.
 const SHORT: f64 = 6.0;
 
-/// Codes that are many: one more near each end of the range matters less than where the range is.
-const MANY_CODES: f32 = 32.0;
+/// Codes that are many: a zero point is about as good as the ones beside.
+pub(super) const MANY_CODES: f32 = 32.0;
 
 /// Weights without an outlier are in a range of less than so many times their size.
 const COMPACT: f64 = 12.0;
