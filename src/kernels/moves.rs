@@ -11,7 +11,7 @@ use super::vector::Floats;
 use super::{BLOCK, Kernel, Vectors};
 
 /// Bins there is room for, a power of two.
-pub(crate) const ALL_BINS: usize = 2048;
+pub(crate) const ALL_BINS: usize = 1024;
 
 /// Most bins of a sweep; what is rounded beyond its end falls into one more.
 pub(crate) const MOST_BINS: usize = ALL_BINS - 2;

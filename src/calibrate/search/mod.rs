@@ -21,7 +21,7 @@ use super::{Target, filled};
 use crate::error::Error;
 use crate::kernels::{ALL_BINS, Candidates, Input, Isa, MOST_MORE, MoveBins, Residuals, Scaled, Sums, sets};
 use std::f64::consts::FRAC_PI_2;
-use zero_point::FEW_CODES;
+use zero_point::{FEW_CODES, MANY_CODES};
 
 /// Steps of a zoom; of one into a range that is not that many times as wide as its smallest step, half as many.
 const FEW: usize = 16;
@@ -45,6 +45,9 @@ const LUCK: f64 = 3.5;
 const LUCK_OF_FEW: f64 = 5.0;
 const LUCK_OF_SMALL: f64 = 7.0;
 const SMALL: usize = 64;
+
+/// Where the zero point is free and codes are few, by how much more: the one that a step is tried with may not be its best.
+const UNSURE: f64 = 0.06;
 
 /// Weights of like size that are few in that sense.
 const LUCKY: f64 = 300.0;
@@ -266,7 +269,10 @@ impl Search<'_> {
             _ if self.is_lucky() => LUCK_OF_FEW,
             _ => LUCK,
         };
-        let most = self.best.error * (1.0 + luck * self.scatter) as f32;
+        let bounds = self.target.bounds;
+        let is_unsure = !self.target.symmetric && bounds.max - bounds.min <= MANY_CODES;
+        let unsure = if is_unsure { UNSURE } else { 0.0 };
+        let most = self.best.error * (1.0 + unsure + luck * self.scatter) as f32;
         let best = self.best.by_step as f32;
         let Memory { by_step, errors, .. } = &*self.memory;
         let (by_step, errors) = (&by_step[..self.count], &errors[..self.count]);
