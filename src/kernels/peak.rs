@@ -45,20 +45,33 @@ pub(crate) struct HighestPeak<'a> {
 impl Kernel for HighestPeak<'_> {
     #[inline(always)]
     fn run<V: Vectors>(self) {
+        if self.more == 0 { self.all::<false>() } else { self.all::<true>() }
+    }
+}
+
+impl HighestPeak<'_> {
+    /// Adds all bins, for `MORE` zero points than one.
+    #[inline(always)]
+    fn all<const MORE: bool>(self) {
         let HighestPeak { bins, count, more, sums, which: of } = self;
         assert!(count <= MOST_BINS && more <= MOST_MORE);
         let (mut last, mut highest) = ([*sums; MOST_MORE + 1], sums.height());
         *of = 0;
         for stretch in 0..=count / STRETCH {
             for which in 0..=more {
-                let mut moved = [Sums::default(); STRETCH];
-                for set in sets_of(which, more) {
-                    let bins = &bins[set].as_chunks::<STRETCH>().0[stretch];
-                    for bin in 0..STRETCH {
-                        moved[bin].magnitudes += bins[bin].magnitudes;
-                        moved[bin].squares += bins[bin].squares;
+                let mut together = [Sums::default(); STRETCH];
+                let moved = if MORE {
+                    for set in sets_of(which, more) {
+                        let bins = &bins[set].as_chunks::<STRETCH>().0[stretch];
+                        for bin in 0..STRETCH {
+                            together[bin].magnitudes += bins[bin].magnitudes;
+                            together[bin].squares += bins[bin].squares;
+                        }
                     }
-                }
+                    &together
+                } else {
+                    &bins[0].as_chunks::<STRETCH>().0[stretch]
+                };
                 let last = &mut last[which];
                 let [mut all_magnitudes, mut all_squares] = [[0; STRETCH]; 2];
                 for bin in 0..STRETCH {
