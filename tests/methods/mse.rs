@@ -173,7 +173,7 @@ fn misses(excesses: &[f64]) -> (usize, f64) {
     (excesses.iter().filter(|excess| **excess > 1e-3).count(), excesses[excesses.len() - 1])
 }
 
-/// The bound is 0.1 %. With many more groups, see `many_times`, one in a hundred may miss it, by little unless its weights are few;
+/// The bound is 0.1 %. With many more groups, see `many_times`, one in 150 may miss it, by little unless its weights are few;
 /// docs/methods.md says how many do.
 fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
     let mut missed = Vec::new();
@@ -200,10 +200,10 @@ fn check(symmetric: bool, sizes: [(usize, usize); 3]) {
             100.0 * median
         );
         println!("{summary}");
-        // One in three hundred is allowed, which is none unless more groups are asked for; of few weights, or with zero points to find, one
-        // in a hundred.
-        let allowed = if symmetric && n > 32 { all.len() / 300 } else { all.len().div_ceil(100) };
-        if above > allowed || median > 1e-4 || (n > 1000 && worst > 0.03) {
+        // One in three hundred is allowed, which is none of many weights unless more groups are asked for; with zero points to find, twice
+        // as many.
+        let allowed = if symmetric { all.len() / 300 } else { all.len().div_ceil(150) };
+        if above > allowed || median > 1e-4 || (n > 1000 && worst > 0.01) {
             missed.push(summary);
         }
     }
