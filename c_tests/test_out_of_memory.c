@@ -73,6 +73,15 @@ static diffquant_status call_init_mse(void) {
     return call_init_with(DIFFQUANT_SCALE_INIT_MSE);
 }
 
+/* Of groups whose assignments are too many to be tried one by one: that takes memory of its own. */
+static diffquant_status call_init_mse_of_many(void) {
+    static float many[60];
+    for (size_t i = 0; i < 60; i++) {
+        many[i] = 1.0f + (float)i / 7.0f;
+    }
+    return diffquant_quantizer_init_scale_with(quantizer, DIFFQUANT_SCALE_INIT_MSE, 0.0f, many, 60);
+}
+
 /* Written only by the call that succeeds. */
 static float dynamic_values[6], dynamic_scales[3];
 static int8_t dynamic_codes[6];
@@ -316,6 +325,7 @@ TEST(when_memory_is_short_a_call_is_refused_changes_nothing_and_keeps_nothing) {
         {"quantizer_init_scale_with LSQ", call_init_lsq},
         {"quantizer_init_scale_with PERCENTILE", call_init_percentile},
         {"quantizer_init_scale_with MSE", call_init_mse},
+        {"quantizer_init_scale_with MSE of many", call_init_mse_of_many},
         {"quantizer_init_scale_with_typed MSE", call_init_mse_typed},
         {"quantizer_forward_dynamic_typed", call_forward_dynamic_typed},
         {"quantizer_forward_dynamic", call_forward_dynamic},

@@ -347,6 +347,48 @@ fn weights_on_the_side_without_codes_do_not_hide_the_best_step_of_the_others() {
     }
 }
 
+/// Of a handful, every assignment to codes is tried: none of these groups has a better one.
+#[test]
+fn of_few_weights_none_is_missed() {
+    let one_sided: Distribution = ("far on one side", |random, _| 0.2 * random.gaussian() - 1.5);
+    for distribution in DISTRIBUTIONS.into_iter().chain([one_sided]) {
+        let symmetric = (2..=8).flat_map(|bits| (1..=8).map(move |n| (bits, true, n)));
+        for (bits, symmetric, n) in symmetric.chain((3..=16).map(|n| (2, false, n))) {
+            let excesses = excesses(distribution, bits, symmetric, 20, n, 7);
+            let worst = excesses.into_iter().fold(0.0, f64::max);
+            assert!(worst <= 1e-3, "{}, {bits} bits, {n} weights, symmetric {symmetric}: {worst}", distribution.0);
+        }
+    }
+}
+
+/// Many weights outweigh one that lies hundreds of times farther out than they do, so the best step clamps it.
+#[test]
+fn an_outlier_does_not_hide_the_best_step_of_many_weights() {
+    for (n, sizes) in [(10_000, [70.0, 90.0]), (1 << 17, [100.0, 300.0])] {
+        for size in sizes {
+            let random = &mut Random::new(n as u64);
+            let w: Vec<f32> = (0..n).map(|at| if at == 5 { size } else { random.gaussian() as f32 }).collect();
+            let sorted = Sorted::new(&w);
+            for (bits, symmetric) in [(2, true), (2, false), (3, true), (3, false), (4, true)] {
+                let mut quantizer = UniformQuantizer::new(bits, SteVariant::Standard).unwrap();
+                quantizer.set_symmetric(symmetric);
+                quantizer.init_scale_with(ScaleInit::Mse, &w).unwrap();
+                let (min, max) = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+                let covering = f64::from(size) / f64::from(max);
+                let error = |z: i32| sorted.sweep(covering * 1.5, covering / 2000.0, 4000, min - z, max - z);
+                let zero_points = if symmetric { 0..=0 } else { min..=max };
+                let smallest = zero_points.map(error).fold(f64::INFINITY, f64::min);
+                let z = quantizer.zero_point(0).unwrap();
+                let found = sorted.fit(quantizer.scale().into(), min - z, max - z).error;
+                assert!(
+                    found <= smallest * 1.001,
+                    "{n} weights, one of {size}, {bits} bits, symmetric {symmetric}: {found}, not {smallest}"
+                );
+            }
+        }
+    }
+}
+
 /// A power of two changes the scale by itself and nothing else, however far from 1 the weights are.
 #[test]
 fn weights_times_a_power_of_two_get_scales_times_it() {

@@ -14,7 +14,7 @@ use std::fmt::Write;
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/methods/recorded.txt");
 
 /// One after the other, the distributions of the groups: a weight for a place, and the largest code.
-const DISTRIBUTIONS: [fn(&mut Random, usize, f64) -> f64; 8] = [
+const DISTRIBUTIONS: [fn(&mut Random, usize, f64) -> f64; 12] = [
     |random, _, _| random.gaussian(),
     |random, _, _| random.laplace() - 0.3,
     |random, _, _| random.between(-1.0, 1.0),
@@ -27,6 +27,11 @@ const DISTRIBUTIONS: [fn(&mut Random, usize, f64) -> f64; 8] = [
     },
     // Few sizes, and zeros.
     |random, at, _| if at % 3 == 0 { 0.0 } else { random.below(9) as f64 * 0.7 - 2.0 },
+    |random, at, _| if at % 7 == 3 { 0.0 } else { random.gaussian() },
+    // Outliers: one that is alone, some that are alike, and of every size.
+    |random, at, _| if at == 1 { 300.0 } else { random.gaussian() },
+    |random, at, _| if at % 50 == 1 { -8.0 } else { random.unit() },
+    |random, _, _| random.gaussian().powi(5),
 ];
 
 /// Names, and whether the zero point stays.
@@ -53,7 +58,7 @@ fn digest(quantizer: &UniformQuantizer) -> u64 {
 fn scales_of_the_smallest_squared_error_are_those_that_are_recorded() {
     let groups = DISTRIBUTIONS.len();
     let mut found = String::new();
-    for n in [1, 2, 7, 32, 64, 65, 300, 1000, 4097] {
+    for n in [1, 2, 7, 8, 16, 32, 64, 65, 300, 1000, 4097] {
         for bits in [2, 3, 4, 5, 6, 8] {
             let random = &mut Random::new((n as u64) << 8 | u64::from(bits));
             let largest = f64::from((1 << (bits - 1)) - 1);

@@ -34,10 +34,12 @@ const MOST: usize = 128;
 const LANES: usize = 8;
 
 /// The first zoom is from the largest multiple of the step that clamps nothing to the smallest; of many weights, none is as lucky
-/// as to fit levels that are much farther apart than they have to be.
+/// as to fit levels that are much farther apart than they have to be. Of so many that they may outweigh one that is farther out, the
+/// smallest is one over their root.
 const LARGEST: f64 = 2.2;
 const LARGEST_OF_MANY: f64 = 1.2;
 const SMALLEST: f64 = 1.0 / 64.0;
+const OUTWEIGHING: usize = 8192;
 
 /// Errors above the smallest, in standard deviations of what is chance in them, that may be near the best: of many weights, of few, and
 /// of so few that it costs little.
@@ -295,7 +297,7 @@ impl Search<'_> {
         let (by_chance, largest) = if self.is_lucky() { (4.0, LARGEST) } else { (8.0, LARGEST_OF_MANY) };
         let most = covering * (self.weights.len() as f64 / by_chance).sqrt();
         let bounds = self.target.bounds;
-        let mut smallest = covering * SMALLEST;
+        let mut smallest = covering * self.smallest();
         let mut all_have_levels = true;
         for (end, code) in self.ends.into_iter().zip([bounds.min, bounds.max]) {
             let level = f64::from(code - self.best.zero_point).abs();
@@ -311,6 +313,12 @@ impl Search<'_> {
             smallest = smallest.max((self.squares.sqrt() - most) / (levels * (self.weights.len() as f64).sqrt()));
         }
         (1.0 / (covering * largest), 1.0 / smallest)
+    }
+
+    /// The smallest step that is tried, as a part of the one that clamps nothing.
+    fn smallest(&self) -> f64 {
+        let count = self.weights.len();
+        if count > OUTWEIGHING { 1.0 / (count as f64).sqrt() } else { SMALLEST }
     }
 
     /// Whether weights are so few that a step may fit them by chance.

@@ -4,7 +4,7 @@
 //! Its middle is found by moving one end of the range that is not clamped, then the other. The zero points of the path are swept in bands
 //! of neighbours, each between the steps that have the path nearby. Of few codes there is one band, of all of them.
 
-use super::{FEW, FEWEST, HANDFUL, LANES, LARGEST_OF_MANY, SMALLEST, Search, Target, Trial};
+use super::{FEW, FEWEST, HANDFUL, LANES, LARGEST_OF_MANY, OUTWEIGHING, Search, Target, Trial};
 
 /// From the smallest code to the largest, where all zero points are one band.
 pub(super) const FEW_CODES: f32 = 3.0;
@@ -107,7 +107,7 @@ impl Search<'_> {
         // The root of the sum of squares is no more than that of the error and that of as many squares of the largest level.
         let levels = more as f64 * (self.weights.len() as f64).sqrt();
         let smallest = (self.squares.sqrt() - f64::from(self.best.error).sqrt()) / levels;
-        let mut range = (1.0 / (largest * LARGEST_OF_MANY), 1.0 / smallest.max(largest * SMALLEST));
+        let mut range = (1.0 / (largest * LARGEST_OF_MANY), 1.0 / smallest.max(largest * self.smallest()));
         if (range.1 - range.0) * self.size > SHORT {
             self.clear();
             let factor = (range.1 / range.0).powf(1.0 / (LANES - 1) as f64);
@@ -170,8 +170,9 @@ impl Search<'_> {
                 ends = [ends[0] * FACTORS[at][0], ends[1] * FACTORS[at][1]];
             }
         } else {
-            self.move_ends(&mut ends, FAR, LANES, &[1]);
-            self.move_ends(&mut ends, FAR, LANES, &[0]);
+            let count = if self.weights.len() > OUTWEIGHING { FEW } else { LANES };
+            self.move_ends(&mut ends, FAR, count, &[1]);
+            self.move_ends(&mut ends, FAR, count, &[0]);
         }
         self.move_ends(&mut ends, NEAR, LANES / 2, &[0, 1]);
         let codes = self.target.bounds.max - self.target.bounds.min;
