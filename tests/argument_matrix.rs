@@ -285,7 +285,8 @@ fn build(name: &str, flags: &[&str]) -> std::path::PathBuf {
     let header = header();
     let dir = scratch(name);
     fs::write(dir.join("calls.c"), calls(&exports(&header), &Types::of(&header))).unwrap();
-    let here = ["check.c", "support.c", "island.c", "matrix/matrix.c"].map(|file| c_tests().join(file));
+    let here =
+        ["check.c", "support.c", "island.c", "matrix/matrix.c", "matrix/handles.c"].map(|file| c_tests().join(file));
     let sources: Vec<_> = here.into_iter().chain([dir.join("calls.c")]).collect();
     let mut compile = compiler(1);
     compile.current_dir(&dir).arg("-I").arg(c_tests().join("matrix")).args(flags).arg("-c").args(&sources);

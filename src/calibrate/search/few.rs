@@ -11,7 +11,7 @@ impl Search<'_> {
     /// level.
     pub(super) fn try_every_assignment(&mut self, (from, to): (f64, f64)) {
         let bounds = self.target.bounds;
-        let (symmetric, codes) = (self.target.symmetric, bounds.max - bounds.min);
+        let (symmetric, codes) = (self.target.symmetric, self.target.codes());
         let beside: &[f32] = if symmetric || codes > MANY_CODES { &[0.0] } else { &[0.0, 1.0, -1.0] };
         let weights = self.weights;
         self.clear();

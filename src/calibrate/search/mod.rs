@@ -112,9 +112,14 @@ fn empty_bins(largest: usize, target: &Target) -> Result<Vec<Sums>, Error> {
 }
 
 impl Target {
+    /// From the smallest code to the largest.
+    fn codes(&self) -> f32 {
+        self.bounds.max - self.bounds.min
+    }
+
     /// Zero points of a sweep beside the first.
     fn more(&self) -> usize {
-        if self.symmetric { 0 } else { MOST_MORE.min((self.bounds.max - self.bounds.min) as usize) }
+        if self.symmetric { 0 } else { MOST_MORE.min(self.codes() as usize) }
     }
 }
 
@@ -166,7 +171,7 @@ pub(super) fn best_step(w: Input<'_, f32>, min: f64, max: f64, target: &Target, 
         hopeless: f32::INFINITY,
         count: 0,
     };
-    if !target.symmetric && count <= FEWEST && target.bounds.max - target.bounds.min <= FEW_CODES {
+    if !target.symmetric && count <= FEWEST && target.codes() <= FEW_CODES {
         search.try_all_zero_points(min * factor, max * factor);
     } else {
         search.run();
@@ -225,14 +230,14 @@ struct Search<'a> {
 impl Search<'_> {
     fn run(&mut self) {
         if self.target.symmetric {
-            let range = self.first_range();
-            self.geometric(range);
-            let mut narrower = self.narrowed(range, 1);
+            let all = self.first_range();
+            let few = if all.1 < all.0 * NARROW { FEW / 2 } else { FEW };
+            self.geometric(all, few, std::iter::once(self.best.zero_point));
+            let mut range = self.narrowed(all, 1);
             if self.weights.len() <= HANDFUL {
                 // From the largest step to half of one that clamps nothing.
-                narrower = (range.0, narrower.1.max(range.0 * LARGEST * 2.0).min(range.1));
+                range = (all.0, range.1.max(all.0 * LARGEST * 2.0).min(all.1));
             }
-            let range = narrower;
             if self.best.error > self.hopeless {
                 return;
             }
@@ -271,8 +276,7 @@ impl Search<'_> {
             _ if self.is_lucky() => LUCK_OF_FEW,
             _ => LUCK,
         };
-        let bounds = self.target.bounds;
-        let is_unsure = !self.target.symmetric && bounds.max - bounds.min <= MANY_CODES;
+        let is_unsure = !self.target.symmetric && self.target.codes() <= MANY_CODES;
         let unsure = if is_unsure { UNSURE } else { 0.0 };
         let most = self.best.error * (1.0 + unsure + luck * self.scatter) as f32;
         let best = self.best.by_step as f32;
@@ -341,14 +345,15 @@ impl Search<'_> {
         self.count += 1;
     }
 
-    /// Makes steps that are so many times each other the candidates.
-    fn geometric(&mut self, (from, to): (f64, f64)) {
+    /// Makes steps that are so many times each other the candidates, each with all of some zero points.
+    fn geometric(&mut self, (from, to): (f64, f64), count: usize, zero_points: impl Iterator<Item = f32> + Clone) {
         self.clear();
-        let few = if to < from * NARROW { FEW / 2 } else { FEW };
-        let factor = (to / from).powf(1.0 / (few - 1) as f64);
+        let factor = (to / from).powf(1.0 / (count - 1) as f64);
         let mut by_step = from;
-        for _ in 0..few {
-            self.push(by_step, self.best.zero_point);
+        for _ in 0..count {
+            for zero_point in zero_points.clone() {
+                self.push(by_step, zero_point);
+            }
             by_step *= factor;
         }
     }

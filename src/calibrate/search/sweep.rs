@@ -34,11 +34,10 @@ impl Search<'_> {
         if to - from < from * NARROWEST {
             return;
         }
-        let codes = self.target.bounds.max - self.target.bounds.min;
         let is_polished = self.weights.len() < POLISHED;
         let wider = if is_polished {
             (WIDER_BELOW / self.weights.len() as f64).clamp(WIDER, WIDEST)
-        } else if codes <= FEW_CODES {
+        } else if self.target.codes() <= FEW_CODES {
             WIDER
         } else {
             1.0

@@ -70,7 +70,6 @@ impl Search<'_> {
 
     /// Searches for the best zero point, and its step.
     pub(super) fn search_free(&mut self) {
-        let codes = self.target.bounds.max - self.target.bounds.min;
         if self.weights.len() <= FEWEST {
             let range = self.zoom_ends();
             let narrower = self.tried_range(range, FEW);
@@ -78,7 +77,7 @@ impl Search<'_> {
             self.try_zero_points();
             self.try_every_assignment(range);
             self.try_zero_points();
-        } else if codes <= FEW_CODES {
+        } else if self.target.codes() <= FEW_CODES {
             self.sweep_every_zero_point();
         } else {
             let range = self.zoom_ends();
@@ -109,15 +108,7 @@ impl Search<'_> {
         let smallest = (self.squares.sqrt() - f64::from(self.best.error).sqrt()) / levels;
         let mut range = (1.0 / (largest * LARGEST_OF_MANY), 1.0 / smallest.max(largest * self.smallest()));
         if (range.1 - range.0) * self.size > SHORT {
-            self.clear();
-            let factor = (range.1 / range.0).powf(1.0 / (LANES - 1) as f64);
-            let mut by_step = range.0;
-            for _ in 0..LANES {
-                for zero_point in zero_points() {
-                    self.push(by_step, zero_point);
-                }
-                by_step *= factor;
-            }
+            self.geometric(range, LANES, zero_points());
             range = self.narrowed(range, more + 1);
         }
         self.sweep(range, bounds.min, more);
@@ -175,17 +166,13 @@ impl Search<'_> {
             self.move_ends(&mut ends, FAR, count, &[0]);
         }
         self.move_ends(&mut ends, NEAR, LANES / 2, &[0, 1]);
-        let codes = self.target.bounds.max - self.target.bounds.min;
-        if codes > MANY_CODES {
+        let has_many_codes = self.target.codes() > MANY_CODES;
+        if has_many_codes {
             self.move_ends(&mut ends, NEARER, LANES / 2, &[0, 1]);
         }
         self.middle = 0.5 * (ends[0] + ends[1]);
         let by_step = self.best.by_step;
-        if codes > MANY_CODES && !self.is_lucky() {
-            (by_step / 1.3, by_step * 1.3)
-        } else {
-            (by_step / 2.5, by_step * 1.7)
-        }
+        if has_many_codes && !self.is_lucky() { (by_step / 1.3, by_step * 1.3) } else { (by_step / 2.5, by_step * 1.7) }
     }
 
     /// Moves one of some ends to where the error is smallest, if it is smaller than before, trying so many places of each.
@@ -237,7 +224,7 @@ impl Search<'_> {
         }
         let bounds = self.target.bounds;
         // Where the range is wider than it has to be at one end, the other may have what is too much.
-        let half = 0.5 * f64::from(bounds.max - bounds.min) / by_step;
+        let half = 0.5 * f64::from(self.target.codes()) / by_step;
         let mut middle = self.middle;
         if middle + half > self.ends[1] {
             middle = self.ends[1] - half;
